@@ -1,0 +1,57 @@
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+# A config given with --configfile stands alone: the demo must not leak into it.
+if "collections" not in config:
+
+    configfile: "config/config.yaml"
+
+
+pathvars:
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/collections.smk"
+include: "workflow/rules/encode.smk"
+include: "workflow/rules/relate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    collect,
+    embed_all,
+    relate,
+
+
+rule all:
+    """Everything the config asks for, and the page that shows it."""
+    default_target: True
+    input:
+        "<results>/report.html",
+        "<results>/provenance.json",
+
+
+rule collect:
+    """Read, sample and check the collections, without embedding them."""
+    input:
+        "<results>/collections/checked.json",
+
+
+rule embed_all:
+    """Embed every collection."""
+    input:
+        [f"<results>/embeddings/{c}.arrow" for c in COLLECTIONS],
+
+
+rule relate:
+    """The relations, without the page."""
+    input:
+        [f"<results>/relate/{r}/relations.csv" for r in RELATIONS],

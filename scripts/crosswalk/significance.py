@@ -1,0 +1,82 @@
+"""Tests and intervals for correlations measured on items that the search did not see."""
+
+import numpy as np
+
+
+def fold_correlations(u, v, fold, *, folds):
+    """Correlation of the columns of u and v inside each fold.
+
+    u, v: (n, m); fold: intp (n,). Returns float64 (folds, m); 0 where a column is constant in a fold,
+    since a constant goes with nothing.
+    """
+    r = np.zeros((folds, u.shape[1]))
+    for f in range(folds):
+        rows = fold == f
+        a, b = u[rows] - u[rows].mean(0), v[rows] - v[rows].mean(0)
+        norm = np.sqrt((a * a).sum(0) * (b * b).sum(0))
+        np.divide((a * b).sum(0), norm, out=r[f], where=norm > 1e-12)
+    return r
+
+
+def average_correlation(r, sizes):
+    """Mean of correlations over folds, each weighted by its items: r (folds, m), sizes (folds,) -> (m,)."""
+    weights = np.asarray(sizes, dtype=np.float64)
+    return weights @ r / weights.sum()
+
+
+def pooled_p_values(observed, null):
+    """One-sided p-value of each observed statistic against all statistics of all shuffled worlds.
+
+    observed: (m,); null: list of arrays, one for each world (they may differ in length).
+    Returns (m,), never 0: the observed world counts as one of the worlds (Phipson and Smyth, 2010).
+    """
+    values = np.sort(np.concatenate(null)) if len(null) else np.empty(0)
+    exceed = len(values) - np.searchsorted(values, observed, side="left")
+    return (1 + exceed) / (1 + len(values))
+
+
+def max_p_values(observed, null):
+    """Family-wise p-value of each statistic: the share of worlds whose greatest statistic reaches it.
+
+    Westfall and Young's single-step maximum method; same arguments and form as `pooled_p_values`.
+    """
+    greatest = np.sort([world.max() if len(world) else -np.inf for world in null])
+    exceed = len(greatest) - np.searchsorted(greatest, observed, side="left")
+    return (1 + exceed) / (1 + len(greatest))
+
+
+def false_discovery_rate(p):
+    """Benjamini and Hochberg's (1995) adjusted p-values (q-values), in the order given."""
+    p = np.asarray(p, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    q = np.empty_like(p)
+    q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return q
+
+
+def bootstrap_intervals(u, v, fold, blocks, *, folds, resamples, seed, level=0.95):
+    """Percentile interval of the fold-averaged correlation, by resampling whole blocks inside each fold.
+
+    u, v: (n, m) held-out scores; fold: intp (n,); blocks: n labels. Returns low (m,), high (m,).
+    """
+    rng = np.random.default_rng(seed)
+    total = np.zeros((resamples, u.shape[1]))
+    for f in range(folds):
+        rows = np.flatnonzero(fold == f)
+        _, codes = np.unique(np.asarray(blocks)[rows], return_inverse=True)
+        count = codes.max() + 1
+        weights = rng.multinomial(count, np.full(count, 1 / count), size=resamples)[:, codes].astype(np.float64)
+        a, b = u[rows] - u[rows].mean(0), v[rows] - v[rows].mean(0)
+        n = weights.sum(1, keepdims=True)
+        mean_a, mean_b = weights @ a / n, weights @ b / n
+        covariance = weights @ (a * b) / n - mean_a * mean_b
+        variance = (weights @ (a * a) / n - mean_a**2) * (weights @ (b * b) / n - mean_b**2)
+        safe = variance > 1e-24
+        r = np.zeros_like(covariance)
+        np.divide(covariance, np.sqrt(variance, where=safe, out=np.ones_like(variance)), out=r, where=safe)
+        total += len(rows) * r
+    total /= len(u)
+    tail = 100 * (1 - level) / 2
+    low, high = np.percentile(total, [tail, 100 - tail], axis=0)
+    return low, high

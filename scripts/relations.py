@@ -1,0 +1,51 @@
+"""Bring together all that was tested into distinct relations, with echo and the texts at each end."""
+
+from crosswalk.job import start
+
+log = start(snakemake)
+
+import numpy as np
+import pandas as pd
+
+from crosswalk.files import read_parquet, read_vectors, write_csv, write_parquet, write_vectors
+from crosswalk.items import folds, linked_items
+from crosswalk.relations import collect_relations, compare_encoders, judge
+
+source, settings = snakemake.input, snakemake.params.settings
+tables = [pd.read_csv(path) for path in source.tests]
+searches = 1 + len(snakemake.params.encodings)
+tests = judge(pd.concat(tables[:searches], ignore_index=True), alpha=settings["alpha"])
+write_csv(snakemake.output.tested, tests)
+
+ids, blocks, x, y = linked_items(source.x_rows, source.y_rows, source.x, source.y)
+x_scores = np.hstack([read_vectors(path, ids=ids)[1] for path in source.x_scores])
+y_scores = np.hstack([read_vectors(path, ids=ids)[1] for path in source.y_scores])
+found = collect_relations(
+    tests, x_scores, y_scores,
+    items=ids,
+    x_embeddings=x,
+    y_embeddings=y,
+    axis_directions=[read_vectors(path)[1] for path in (source.x_directions, source.y_directions)],
+    fold=folds(blocks, settings["folds"], seed=snakemake.params.seed),
+    sides={
+        key: (read_parquet(source[f"{key}_rows"]), read_vectors(source[key])[1]) for key in "xy"
+    },
+    overlap=settings["overlap"],
+    examples=settings["examples"],
+)  # fmt: skip
+write_parquet(snakemake.output.found, found.relations)
+write_parquet(snakemake.output.ends, found.ends)
+write_parquet(snakemake.output.scores, found.scores.assign(block=np.tile(blocks, len(found.relations))))
+numbers = found.relations["relation"].astype(str)
+write_vectors(snakemake.output.x_traits, numbers, found.x_traits, column="direction")
+write_vectors(snakemake.output.y_traits, numbers, found.y_traits, column="direction")
+histories = [pd.read_csv(path)["explained_variance"].iloc[-1] for path in source.histories]
+write_csv(
+    snakemake.output.encoders,
+    compare_encoders(tables[1:], snakemake.params.encodings, histories, alpha=settings["alpha"]),
+)
+log.info(
+    "%d candidates of %d searches tested: %d confirmed (false discovery rate %.2g), %d strictly",
+    len(tests), searches, tests["confirmed"].sum(), settings["alpha"], tests["strict"].sum(),
+)  # fmt: skip
+log.info("%d distinct relations confirmed", found.relations["confirmed"].sum())

@@ -1,0 +1,180 @@
+"""From sources to embedded collections.
+
+inputs   config: collections.<name>.source
+outputs  <results>/collections/{collection}.parquet, <results>/embeddings/{collection}.arrow
+"""
+
+
+rule apidocs:
+    """Read the public documentation of an installed package."""
+    output:
+        functions="<results>/sources/docs/{package}.functions.jsonl",
+        parameters="<results>/sources/docs/{package}.parameters.jsonl",
+    log:
+        "<logs>/apidocs/{package}.log",
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        version=lambda w: installed(w.package),
+        code=code("apidocs.py"),
+    script:
+        "../../scripts/apidocs.py"
+
+
+rule fetch:
+    """Download a source into the cache; the output only points there."""
+    output:
+        "<results>/sources/{collection}.json",
+    log:
+        "<logs>/fetch/{collection}.log",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        url=lambda w: config["collections"][w.collection]["source"]["url"],
+        sha256=lambda w: config["collections"][w.collection]["source"].get("sha256"),
+        folder=f"{config['cache']}/downloads",
+        code=code("fetch.py"),
+    script:
+        "../../scripts/fetch.py"
+
+
+rule count_links:
+    """Count, for each item of the other collection, the usable rows linked to it."""
+    input:
+        source=source_files,
+    output:
+        "<results>/counts/{collection}.parquet",
+    log:
+        "<logs>/count_links/{collection}.log",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        settings=lambda w: config["collections"][w.collection],
+        code=code("count_links.py"),
+    script:
+        "../../scripts/count_links.py"
+
+
+rule sample:
+    """Filter, draw and render the rows of a collection."""
+    input:
+        source=source_files,
+        counts=lambda w: [f"<results>/counts/{c}.parquet" for c in linked_to(w.collection)],
+        target=lambda w: [
+            f"<results>/collections/{link['to']}.parquet"
+            for link in [config["collections"][w.collection].get("link")]
+            if link
+        ],
+    output:
+        rows="<results>/collections/{collection}.parquet",
+        counts="<results>/collections/{collection}.counts.json",
+    log:
+        "<logs>/sample/{collection}.log",
+    benchmark:
+        "<benchmarks>/sample/{collection}.tsv"
+    conda:
+        "../../envs/base.yaml"
+    params:
+        name=lambda w: w.collection,
+        settings=lambda w: config["collections"][w.collection],
+        at_least=lambda w: {c: config["collections"][c]["link"]["at_least"] for c in linked_to(w.collection)},
+        seed=config["seed"],
+        code=code("sample.py"),
+    script:
+        "../../scripts/sample.py"
+
+
+rule check_collections:
+    """Check the collections against one another, before anything is paid for."""
+    input:
+        rows=[f"<results>/collections/{c}.parquet" for c in COLLECTIONS],
+    output:
+        "<results>/collections/checked.json",
+    log:
+        "<logs>/check_collections.log",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        names=COLLECTIONS,
+        settings={c: config["collections"][c]["link"]["to"] for c in COLLECTIONS if config["collections"][c].get("link")},
+        code=code("check_collections.py"),
+    script:
+        "../../scripts/check_collections.py"
+
+
+rule fit_lexical:
+    """Fit the TF-IDF baseline on the texts of all collections."""
+    input:
+        rows=[f"<results>/collections/{c}.parquet" for c in COLLECTIONS],
+        checked="<results>/collections/checked.json",
+    output:
+        model="<results>/embeddings/tfidf.safetensors",
+        vocabulary="<results>/embeddings/tfidf.json",
+    log:
+        "<logs>/fit_lexical.log",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        settings=config["embedding"],
+        seed=config["seed"],
+        code=code("fit_lexical.py"),
+    script:
+        "../../scripts/fit_lexical.py"
+
+
+# All collections are checked before the first text is embedded, but one that changes later re-embeds no other.
+rule embed:
+    """Embed the texts of a collection, from the cache where they are known."""
+    input:
+        rows="<results>/collections/{collection}.parquet",
+        checked=ancient("<results>/collections/checked.json"),
+        lexical=(
+            ["<results>/embeddings/tfidf.safetensors", "<results>/embeddings/tfidf.json"]
+            if config["embedding"]["provider"] == "tfidf"
+            else []
+        ),
+    output:
+        vectors="<results>/embeddings/{collection}.arrow",
+        usage="<results>/embeddings/{collection}.usage.json",
+    log:
+        "<logs>/embed/{collection}.log",
+    benchmark:
+        "<benchmarks>/embed/{collection}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 8
+    resources:
+        api=1,
+        gpu=GPU,
+    params:
+        settings=config["embedding"],
+        cache=config["cache"],
+        seed=config["seed"],
+        code=code("embed.py"),
+    script:
+        "../../scripts/embed.py"
+
+
+rule describe:
+    """Cluster and map a collection; compare two labels."""
+    input:
+        rows="<results>/collections/{collection}.parquet",
+        vectors="<results>/embeddings/{collection}.arrow",
+        codes=lambda w: [f"<results>/encodings/{w.collection}/{e}/encoding.arrow" for e in ENCODINGS],
+    output:
+        inertia="<results>/describe/{collection}/inertia.csv",
+        map="<results>/describe/{collection}/map.parquet",
+        facts="<results>/describe/{collection}/facts.json",
+        contrast="<results>/describe/{collection}/contrast.csv",
+    log:
+        "<logs>/describe/{collection}.log",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        names=ENCODINGS,
+        settings=config["report"],
+        contrast=lambda w: config["collections"][w.collection].get("contrast"),
+        seed=config["seed"],
+        code=code("describe.py"),
+    script:
+        "../../scripts/describe.py"
