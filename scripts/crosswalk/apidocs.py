@@ -1,4 +1,4 @@
-"""The public documentation of an installed Python package, as two linked tables: what can be called, and its parameters.
+"""The public documentation of an installed Python package as two linked tables: what can be called, its parameters.
 
 The package is imported and its public modules are walked once; `docstring_parser` reads the parameter sections of
 numpydoc, Google and reST docstrings, and reST markup becomes plain prose. Nothing is executed beyond the imports.
@@ -26,16 +26,22 @@ PARAMETER_FIELDS = ("id", "group", "package", "name", "type", "description")
 
 # Parts of a module's dotted name that mark tests, vendored code and build tools.
 PRIVATE_PARTS = frozenset({"conftest", "experimental", "externals", "f2py", "setup", "test", "tests", "testutils"})
-# Modules whose names look public but whose own documentation calls them private, deprecated or internal.
+# Modules that look public but are deprecated, machinery behind other modules, or copies of another module for another
+# device; ".*" stands for everything below a module but not the module.
 PRIVATE_MODULES = frozenset(
     {
-        *("numpy.core", "numpy.distutils", "numpy.matlib", "numpy.random.mtrand", "numpy.typing", "numpy.version"),
+        *("numpy.char", "numpy.core", "numpy.distutils", "numpy.lib.user_array", "numpy.matlib", "numpy.random.mtrand"),
+        *("numpy.testing.*", "numpy.typing", "numpy.version"),
         *("pandas.compat", "pandas.core", "pandas.io", "pandas.util"),
-        *("scipy.linalg.cython_blas", "scipy.linalg.cython_lapack", "scipy.special.cython_special", "scipy.misc"),
+        *("scipy.linalg.cython_blas", "scipy.linalg.cython_lapack", "scipy.misc", "scipy.special.cython_special"),
         *("sklearn.utils.estimator_checks", "sklearn.utils.fixes"),
-        *("torch.ao", "torch.contrib", "torch.fx", "torch.onnx", "torch.package", "torch.quantization"),
-        *("torch.nn.intrinsic", "torch.nn.qat", "torch.nn.quantizable", "torch.nn.quantized"),
-        *("torch.utils.benchmark", "torch.utils.hipify", "torch.utils.collect_env", "torch.utils.tensorboard"),
+        *("torch.ao", "torch.backends.*", "torch.contrib", "torch.cpu", "torch.cuda.*", "torch.distributed.*"),
+        *("torch.export.*", "torch.fx", "torch.jit.*", "torch.mps", "torch.mtia", "torch.multiprocessing.*"),
+        *("torch.nn.cpp", "torch.nn.intrinsic", "torch.nn.qat", "torch.nn.quantizable", "torch.nn.quantized"),
+        *("torch.onnx", "torch.package", "torch.quantization", "torch.utils.benchmark", "torch.utils.bundled_inputs"),
+        *("torch.utils.collect_env", "torch.utils.data.datapipes", "torch.utils.debug_log", "torch.utils.file_baton"),
+        *("torch.utils.hipify", "torch.utils.mobile_optimizer", "torch.utils.model_dump", "torch.utils.tensorboard"),
+        *("torch.utils.throughput_benchmark", "torch.xpu"),
     }
 )
 # Classes that are used through their methods and whose methods say what no function says. The methods of numpy.ndarray
@@ -56,11 +62,13 @@ GOOGLE_HEAD = re.compile(r"^[ \t]*(?P<title>[A-Z][A-Za-z]+(?: [A-Za-z]+)?) ?::?[
 REST_FIELD = re.compile(r"^[ \t]*:(?:param|parameter|type|returns?|rtype|raises)\b[^:\n]*:", re.M)
 
 ROLE = re.compile(r"(?P<role>(?::[A-Za-z][\w+.-]*)+):`(?P<content>[^`]+)`")
-LITERAL = re.compile(r"``(.+?)``", re.S)
-INTERPRETED = re.compile(r"`([^`]+)`_{0,2}")
+LITERAL = re.compile(r"``((?:[^\n]|\n(?!\s*\n))+?)``")
+INTERPRETED = re.compile(r"(?<![\w`])`(?=\S)((?:[^`\n]|\n(?!\s*\n))+)(?<=\S)`_{0,2}")
 TARGET = re.compile(r"^(.+?)\s*<[^<>]+>$", re.S)
 FOOTNOTE = re.compile(r"\s*\[(?:\d+|#\w*|[A-Z][\w-]*)\]_")
-LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathit|mathcal|operatorname)\{+([^{}]*)\}+")
+EMPTY = re.compile(r"\s*\(\s*\)(?=[\s.,;])")
+BOILERPLATE = re.compile(r"(?:^|(?<=[.!?])\s+)Read more in the User Guide\.?$")
+LATEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mathit|mathcal|operatorname)(?:\{\{([^{}]*)\}\}|\{([^{}]*)\})")
 STRONG = re.compile(r"(?<![\w*\\])\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*(?![\w*])")
 EMPHASIS = re.compile(r"(?<![\w*\\])\*(?=[^\s*])([^*\n]*?[^\s*])\*(?![\w*])")
 
@@ -69,8 +77,11 @@ PROSE_DIRECTIVES = frozenset({"attention", "caution", "danger", "hint", "importa
 BULLET = re.compile(r"^[ \t]*(?:[-*+•]|\d+[.)]|\(\w\))[ \t]+(?=\S)")
 TABLE_LINE = re.compile(r"^[ \t]*(?:={2,}(?:[ \t]+={2,})+|\+[-=+]{3,}|\|.*\||={4,}|-{4,})[ \t]*$")
 NAME = re.compile(r"^\*{0,2}[A-Za-z_]\w*$")
-GOOGLE_ITEM = re.compile(r"^\*{0,2}[A-Za-z_]\w*(?:[ \t]*(?:,|/|and|or)[ \t]*\*{0,2}[A-Za-z_]\w*)*[ \t]*(?:\(.*?\))?[ \t]*:(?!:)")
+GOOGLE_ITEM = re.compile(
+    r"^\*{0,2}[A-Za-z_]\w*(?:[ \t]*(?:,|/|and|or)[ \t]*\*{0,2}[A-Za-z_]\w*)*[ \t]*(?:\(.*?\))?[ \t]*:(?!:)"
+)
 GOOGLE_OPEN = re.compile(r"^\*{0,2}[A-Za-z_]\w*[ \t]*\([^)]*$")
+TYPE_GOES_ON = re.compile(r"^[ \t]+(?:default|optional|or|and|of)\b")
 ALIAS = re.compile(r"^(?:Alias (?:for|of|to)|See|Refer to|Same as|Equivalent to|In-place version of)\s+\S+$", re.I)
 SENTENCE_END = re.compile(r"(?<=[^.\s][.!?])(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)\s+(?=[A-Z])")
 
@@ -141,7 +152,7 @@ def read(docstring: str) -> Documentation:
             for part in re.split(r"\s*(?:,|\||/|\band\b|\bor\b)\s*", (one.arg_name or "").replace("\\", "")):
                 name = part.strip(" `'\"")
                 said = "\n".join(_paragraphs(one.description or ""))
-                if NAME.match(name) and said and name not in ("self", "cls"):
+                if NAME.match(name) and said and not _heading(name):
                     parameters.setdefault(name.lstrip("*"), Parameter(name.lstrip("*"), _type(one.type_name), said))
     return Documentation(summary, "\n".join(paragraphs), list(parameters.values()))
 
@@ -150,7 +161,11 @@ def read(docstring: str) -> Documentation:
 def _quietly():
     """Keep what other people's code prints, warns of or logs off the screen."""
     level = logging.root.manager.disable
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         logging.disable(logging.CRITICAL)
         try:
@@ -171,6 +186,8 @@ def _modules(package, failed):
     while waiting:
         module = waiting.pop(0)
         yield module
+        if f"{module.__name__}.*" in PRIVATE_MODULES:
+            continue
         for found in sorted(pkgutil.iter_modules(getattr(module, "__path__", [])), key=lambda found: found.name):
             name = f"{module.__name__}.{found.name}"
             if found.name.startswith("_") or found.name in PRIVATE_PARTS or name in PRIVATE_MODULES:
@@ -205,7 +222,11 @@ def _public(package, failed):
             item = inspect.getattr_static(owner, name, None)
             item = getattr(item, "__func__", item)
             # What a Series shares with a DataFrame is told once; an accessor's methods are things of their own.
-            if not name.startswith("_") and inspect.isroutine(item) and (len(rest) > 1 or seen.setdefault(name, path) == path):
+            if (
+                not name.startswith("_")
+                and inspect.isroutine(item)
+                and (len(rest) > 1 or seen.setdefault(name, path) == path)
+            ):
                 yield f"{path}.{name}", item
 
 
@@ -255,14 +276,14 @@ def _without_directives(text):
     """Drop directives, comments, footnotes and link targets with their bodies; unwrap notes and warnings."""
     kept, skipping = [], None
     for line in text.split("\n"):
-        indent = len(line) - len(line.lstrip())
+        indent = _indent(line)
         if skipping is not None and (not line.strip() or indent > skipping):
             continue
         skipping = None
         match = DIRECTIVE.match(line)
         if not match:
             kept.append(line)
-        elif match["name"] in PROSE_DIRECTIVES:
+        elif match["name"] in PROSE_DIRECTIVES and any(kept):
             kept.append(match["indent"] + "    " + match["rest"] if match["rest"] else "")
         else:
             skipping = indent
@@ -280,10 +301,10 @@ def _inline(text):
             content = content[1:].rpartition(".")[2] if content.startswith("~") else content.lstrip("!")
         return content
 
-    text = FOOTNOTE.sub("", text)
+    text = EMPTY.sub("", FOOTNOTE.sub("", text))
     text = LITERAL.sub(r"\1", ROLE.sub(role, text))
     text = INTERPRETED.sub(lambda match: TARGET.sub(r"\1", match[1]), text)
-    return LATEX_TEXT.sub(r"\1", text).replace("\\_", "_")
+    return LATEX_TEXT.sub(lambda match: match[1] or match[2] or "", text).replace("\\_", "_")
 
 
 def _sections(text):
@@ -301,7 +322,7 @@ def _sections(text):
         return text, [], parse
     ends = [*(head.start() for head in heads[1:]), len(text)]
     bodies = [
-        text[head.end() : end].strip("\n")
+        text[head.start() : end].strip("\n")
         for head, end in zip(heads, ends, strict=True)
         if head["title"].strip().lower() in PARAMETER_SECTIONS
     ]
@@ -309,13 +330,17 @@ def _sections(text):
 
 
 def _numpydoc(body):
-    """Parameters of a numpydoc section; a type that runs over several lines is joined first."""
+    """Parameters of a numpydoc section; a type that runs over several lines is joined first.
+
+    `body` starts with the heading and its underline, whose length the parser would insist on.
+    """
     lines = []
-    for line in textwrap.dedent(body).split("\n"):
+    for line in textwrap.dedent("\n".join(body.split("\n")[2:])).split("\n"):
         head = lines[-1] if lines else ""
         unclosed = sum(head.count(c) for c in "([{") > sum(head.count(c) for c in ")]}")
         typed = bool(head) and not head[0].isspace() and ":" in head
-        if typed and line.strip() and line[0].isspace() and (unclosed or head.rstrip().endswith(",")):
+        goes_on = head.rstrip().endswith(",") and TYPE_GOES_ON.match(line)
+        if typed and line.strip() and line[0].isspace() and (unclosed or goes_on):
             lines[-1] = f"{head.rstrip()} {line.strip()}"
         else:
             lines.append(line)
@@ -323,20 +348,31 @@ def _numpydoc(body):
 
 
 def _google(body):
-    """Parameters of a Google section; lines that only look like items are put back into the item before them."""
+    """Parameters of a Google section, which ends where a line is no further indented than its heading.
+
+    Lines that only look like items are put back into the item before them; `body` starts with the heading.
+    """
+    heading, *rest = body.split("\n")
+    start = next((i for i, line in enumerate(rest) if line.strip()), len(rest))
+    if start == len(rest):
+        return []
+    base, outside = _indent(rest[start]), _indent(heading)
     lines = []
-    for line in textwrap.dedent(body).split("\n"):
+    for line in rest[start:]:
+        if line.strip() and _indent(line) <= outside < base:
+            break
+        inner = line[base:] if _indent(line) >= base else "    " + line.strip()
         if lines and GOOGLE_OPEN.match(lines[-1]) and line.strip():
             lines[-1] = f"{lines[-1].rstrip()} {line.strip()}"
-        elif not line.strip() or line[0].isspace() or GOOGLE_ITEM.match(line) or GOOGLE_OPEN.match(line):
-            lines.append(line)
+        elif not line.strip() or inner[0].isspace() or GOOGLE_ITEM.match(inner) or GOOGLE_OPEN.match(inner):
+            lines.append(inner)
         elif lines:
-            lines.append("    " + line)
-    start = next((i for i, line in enumerate(lines) if line.strip() and not line[0].isspace()), len(lines))
-    if start == len(lines):
+            lines.append("    " + inner)
+    if not lines:
         return []
     try:
-        return google.parse("Args:\n" + textwrap.indent("\n".join(lines[start:]), "    ")).params
+        # The parser cleans its text as a docstring: without a first line at the margin it would lose the indentation.
+        return google.parse("x\n\nArgs:\n" + textwrap.indent("\n".join(lines), "    ")).params
     except ParseError as error:
         logger.debug("a parameter section cannot be read: %s", error)
         return []
@@ -350,13 +386,17 @@ def _rest(body):
         return []
 
 
+def _indent(line):
+    return len(line) - len(line.lstrip())
+
+
 def _paragraphs(text):
     """Plain paragraphs of reST: no code, no tables, list items each on a line, white space folded."""
     found, current, indents = [], [], None
     lines = inspect.cleandoc(text).split("\n") if text.strip() else []
     code = literal = False
     for line in [*lines, ""]:
-        indent = len(line) - len(line.lstrip())
+        indent = _indent(line)
         if literal and (not line.strip() or indent > indents):
             if not line.strip() and current:
                 found.append(current)
@@ -380,10 +420,19 @@ def _paragraphs(text):
             if number == 0 or BULLET.match(line):
                 items.append([])
             items[-1].append(BULLET.sub("- ", line).strip() if BULLET.match(line) else line.strip())
-    plain = (EMPHASIS.sub(r"\1", STRONG.sub(r"\1", " ".join(" ".join(item).split()))) for item in items)
+    plain = (
+        EMPHASIS.sub(r"\1", STRONG.sub(r"\1", " ".join(" ".join(item).replace("`", "").split()))) for item in items
+    )
+    plain = (BOILERPLATE.sub("", one) for one in plain)
     return [one for one in plain if re.search(r"\w", one)]
 
 
+def _heading(name):
+    """Whether a word before a colon, such as `Warning` or `https`, is none of the parameters."""
+    return name in ("cls", "https", "self") or (name[0].isupper() and name.lower() in OTHER_SECTIONS)
+
+
 def _type(text):
-    text = re.sub(r"[,;]?\s*\(?\boptional\b.*$", "", " ".join(_paragraphs(text or "")))
+    """The type without what it says of being optional or of the default."""
+    text = re.sub(r"[,;]?\s*\(?\b(?:optional|default)\b.*$", "", " ".join(_paragraphs(text or "")), flags=re.S)
     return text.strip(" ,;")

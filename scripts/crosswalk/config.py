@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import os
 import re
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def check_config(config, schema, *, root="."):
     Raises UserError that lists every fault: unknown keys with the nearest known one, wrong types (and YAML's habit of
     reading 1e-3 as text), names that refer to nothing, files that are not there.
     """
+    _restore_on(config)
     errors = _fill_and_check(config, schema)
     faults = [line for error in errors for line in _say(error)]
     if not any(error.validator in ("type", "required") for error in errors):
@@ -47,6 +49,31 @@ def check_config(config, schema, *, root="."):
     faults = list(dict.fromkeys(faults + _secrets(config)))
     if faults:
         raise UserError("The config cannot be used:\n  " + "\n  ".join(faults))
+
+
+def _restore_on(config):
+    """YAML 1.1 reads the key `on` as true; give it its name back."""
+    collections = config.get("collections")
+    for collection in collections.values() if isinstance(collections, dict) else ():
+        link = collection.get("link") if isinstance(collection, dict) else None
+        if isinstance(link, dict) and True in link:
+            link["on"] = link.pop(True)
+
+
+def source_paths(source):
+    """The local files of a source, as a list, with `~` and environment variables put in.
+
+    Raises UserError if a variable is not set.
+    """
+    paths = [source["path"]] if isinstance(source["path"], str) else source["path"]
+    expanded = [os.path.expandvars(str(Path(path).expanduser())) for path in paths]
+    for path in expanded:
+        missing = re.search(r"\$\{?(\w+)", path)
+        if missing:
+            raise UserError(
+                f"{path}: the environment variable {missing[1]} is not set; set it to the folder of the data"
+            )
+    return expanded
 
 
 def _fill_and_check(config, schema):
@@ -114,7 +141,7 @@ def _say(error):
 
 def _unknown(where, key, known):
     place = "" if where == "the config" else f"{where}."
-    return f"{place}{key}: unknown key{_near(key, known)} (known: {', '.join(known)})"
+    return f"{place}{key}: unknown key{_near(key, known)} (known: {', '.join(map(str, known))})"
 
 
 def _near(word, known):
@@ -151,8 +178,6 @@ def _references(config, root):
                 faults.append(f"{at}.link.to: no collection '{link['to']}'{_near(link['to'], collections)}")
             elif collections[link["to"]].get("link"):
                 faults.append(f"{at}.link.to: '{link['to']}' is itself linked; link to a collection of items")
-            if link["take"] and link["at_least"] < link["take"] and link["at_least"] != 1:
-                faults.append(f"{at}.link: at_least ({link['at_least']}) is less than take ({link['take']})")
             if collection["sample"] != {"n": None, "order": "random"}:
                 faults.append(f"{at}.sample: rows of a linked collection are drawn by link.take; remove `sample`")
         reserved = {"id", "group", "text", "block"} & set(collection["keep"])
@@ -191,9 +216,13 @@ def _source_faults(at, source, root):
         return [f"{at}.sha256: goes with url"]
     if "path" not in source:
         return []
+    try:
+        paths = source_paths(source)
+    except UserError as error:
+        return [f"{at}.path: {error}"]
     faults = []
-    for path in [source["path"]] if isinstance(source["path"], str) else source["path"]:
-        full = root / Path(path).expanduser()
+    for path in paths:
+        full = root / path
         if not full.is_file():
             siblings = [p.name for p in full.parent.iterdir()] if full.parent.is_dir() else []
             hint = _near(full.name, siblings) or ("" if siblings else f"; there is no folder {full.parent}")

@@ -6,6 +6,7 @@ by number, and matrices are drawn in cividis (Nunez et al., 2018), whose lightne
 """
 
 import base64
+import hashlib
 import io
 import re
 from dataclasses import dataclass
@@ -250,7 +251,6 @@ def _points(axes, x, y, *, total, color, square=False, size=3.4, alpha=0.8):
 
 def _end_labels(figure, axes, ends):
     """Write a name beside the end of each line, moved apart where they would overlap."""
-    figure.canvas.draw() if hasattr(figure.canvas, "draw") else None
     figure.draw_without_rendering()
     order = sorted(ends, key=lambda name: ends[name][1])
     places = axes.transData.transform([ends[name] for name in order])
@@ -284,6 +284,8 @@ def _svg(figure, name):
     text = re.sub(r'\bd="([^"]*)"', lambda m: f'd="{_shorten(m[1])}"', text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(f": {colour}", f": var({variable})")
+    own = hashlib.sha256(text.encode()).hexdigest()[:6]  # two figures may hold the same mark or clip under one id
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{own}", text)
     return re.sub(r"\s*\n\s*", "\n", text)
 
 

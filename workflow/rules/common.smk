@@ -9,7 +9,7 @@ ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
 SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from crosswalk.config import check_config, load_schema
+from crosswalk.config import check_config, load_schema, source_paths
 from crosswalk.errors import UserError
 from crosswalk.provenance import code_version
 
@@ -69,7 +69,7 @@ def source_files(wildcards):
         return [f"<results>/sources/{wildcards.collection}.json"]
     if "docs" in source:
         return [f"<results>/sources/docs/{package}.{source['table']}.jsonl" for package in source["docs"]]
-    return local([source["path"]] if isinstance(source["path"], str) else source["path"])
+    return local(source_paths(source))
 
 
 def installed(package):

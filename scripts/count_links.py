@@ -1,0 +1,11 @@
+"""Count the usable rows of one collection that link to each item of another."""
+
+from crosswalk.job import start
+from crosswalk.sampling import count_links, write_counts
+from crosswalk.sources import resolve
+
+log = start(snakemake)
+settings = snakemake.params.settings
+source = resolve(snakemake.input.source, url="url" in settings["source"])
+name = settings["link"]["to"]
+write_counts(snakemake.output[0], *count_links(source, settings, name=f"links to {name}"))

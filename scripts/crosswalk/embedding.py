@@ -1,0 +1,181 @@
+"""From texts to unit vectors: each distinct text once, what is known from the store, what is new kept as it arrives."""
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from crosswalk.errors import UserError
+from crosswalk.store import Store, text_keys
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODELS = {
+    "local": "all-MiniLM-L6-v2",
+    "openai": "text-embedding-3-small",
+    "tfidf": "tfidf-svd",
+    "hashing": "hashing-projection",
+}
+
+
+class Answer(NamedTuple):
+    """What a model gives back: float32 (n, d) unit rows, and what they took."""
+
+    vectors: np.ndarray
+    tokens: int = 0
+    requests: int = 0
+
+
+class Result(NamedTuple):
+    """float32 (n, d) unit rows in the order of the texts, and a dict of counts."""
+
+    vectors: np.ndarray
+    usage: dict
+
+
+class Embedder(Protocol):
+    """What turns texts into vectors.
+
+    namespace: everything a vector depends on but its text, with "provider", "model" and "dimensions";
+    dimensions: length of the vectors, None if only an answer can tell; stored: whether vectors are worth keeping.
+    """
+
+    namespace: dict
+    dimensions: int | None
+    stored: bool
+
+    def prepare(self, texts: list[str]) -> tuple[list[str], int]:
+        """The texts as they are sent, and how many of them the model will see only in part."""
+
+    def chunks(self, texts: list[str]) -> Iterator[slice]:
+        """Consecutive parts of the texts, each to be embedded, and kept, in one go."""
+
+    def embed(self, texts: list[str]) -> Answer:
+        """The vectors of one chunk, checked with `unit_rows`."""
+
+
+def embed(texts, embedder, *, store=None):
+    """Unit vectors of texts.
+
+    texts: n strings; embedder: an `Embedder`; store: a `Store` of its namespace, or None to keep nothing.
+    Each distinct text that the store lacks is embedded once. A chunk is in the store before the next one is asked
+    for, so an interruption costs at most the chunk in flight.
+    Returns a Result; usage has texts, distinct, cached, embedded, requests, tokens, cut (distinct texts of which the
+    model sees only the beginning) and seconds. Raises UserError for an empty text, or as the embedder does.
+    """
+    began = time.perf_counter()
+    texts = list(texts)
+    for row, text in enumerate(texts):
+        if not text.strip():
+            raise UserError(f"text {row + 1} of {len(texts)} is empty: no model embeds that. Leave such rows out.")
+    rows = {}
+    inverse = np.fromiter((rows.setdefault(text, len(rows)) for text in texts), np.int64, len(texts))
+    distinct, cut = embedder.prepare(list(rows))
+    vectors, usage = _known_or_new(distinct, embedder, store)
+    usage = {"texts": len(texts), "distinct": len(distinct), "cut": cut, **usage}
+    usage["seconds"] = round(time.perf_counter() - began, 3)
+    log.info(
+        "%(texts)d texts, %(distinct)d distinct: %(cached)d from the store, %(embedded)d embedded "
+        "(%(requests)d requests, %(tokens)d tokens) in %(seconds).1f s",
+        usage,
+    )
+    if cut:
+        log.warning("%d texts are longer than the model reads; it sees only their beginning", cut)
+    return Result(vectors if len(distinct) == len(texts) else vectors[inverse], usage)
+
+
+def unit_rows(vectors, *, count, dimensions=None):
+    """Check what a model answered and bring every row to length 1.
+
+    vectors: (count, dimensions) array of numbers. Returns float32 of the same shape.
+    Raises ValueError that says what is wrong: number of rows, dimension, a value that is not finite, or a length
+    outside (0.5, 2), which no embedding model gives and a zeroed or garbled row does.
+    """
+    vectors = np.asarray(vectors, dtype=np.float64)
+    if vectors.ndim != 2 or len(vectors) != count:
+        raise ValueError(f"{len(vectors)} vectors for {count} texts")
+    if vectors.shape[1] != (dimensions or vectors.shape[1]):
+        raise ValueError(f"{vectors.shape[1]} dimensions instead of {dimensions}")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise ValueError(f"vector {np.argmin(finite) + 1} of {count} holds a value that is not finite")
+    norms = np.linalg.norm(vectors, axis=1)
+    sound = (norms > 0.5) & (norms < 2)
+    if not sound.all():
+        row = np.argmin(sound)
+        raise ValueError(f"vector {row + 1} of {count} has length {norms[row]:.3g} instead of 1")
+    return (vectors / norms[:, None]).astype(np.float32)
+
+
+def open_embedder(settings, *, lexical=None, device="cpu", threads=1, seed=0):
+    """The embedder that the config asks for, ready to work; what it lacks is said now, before any text is read.
+
+    settings: the config's `embedding`; lexical: for `tfidf`, paths of the fitted model and its vocabulary;
+    device: "cpu" or "cuda", for `local`; threads: of `local`; seed: of `hashing`.
+    Raises UserError if the model, its weights or its key are missing.
+    """
+    provider = settings.get("provider", "local")
+    model = settings.get("model") or DEFAULT_MODELS[provider]
+    dimensions = settings.get("dimensions")
+    if provider == "openai":
+        from crosswalk.openai_client import OpenAIEmbedder
+
+        service = {key: settings[key] for key in ("base_url", "organization", "batch") if settings.get(key)}
+        return OpenAIEmbedder(model=model, dimensions=dimensions, **service)
+    if model != DEFAULT_MODELS[provider]:
+        raise UserError(
+            f"embedding.model: {provider!r} has no model {model!r}. "
+            f"Leave it out for {DEFAULT_MODELS[provider]}, or set embedding.provider."
+        )
+    if provider == "local":
+        from crosswalk.minilm import DIMENSIONS, MiniLM
+
+        if dimensions not in (None, DIMENSIONS):
+            raise UserError(f"embedding.dimensions: {model} has {DIMENSIONS}, not {dimensions}. Leave it out.")
+        return MiniLM(device=device, threads=threads)
+    from crosswalk.lexical import DIMENSIONS, Hashing, Lexical
+
+    if provider == "hashing":
+        return Hashing(dimensions=dimensions or DIMENSIONS, seed=seed)
+    return Lexical.load(*lexical)
+
+
+def open_store(embedder, cache):
+    """The store of an embedder's vectors under the folder `cache`; None if they are not worth keeping."""
+    return Store(Path(cache) / "embeddings", embedder.namespace) if embedder.stored else None
+
+
+def vector_metadata(embedder, vectors):
+    """What the file of embeddings says about itself: dict of str to str."""
+    about = {key: str(embedder.namespace[key]) for key in ("provider", "model")}
+    return {**about, "dimensions": str(vectors.shape[1]), "normalised": "true"}
+
+
+def _known_or_new(texts, embedder, store):
+    keys = text_keys(texts)
+    width = store.dimensions if store else embedder.dimensions
+    out = np.empty((len(texts), width or 0), np.float32)
+    known = store.read(keys, out) if store and width else np.zeros(len(texts), bool)
+    new = np.flatnonzero(~known)
+    wanted = [texts[i] for i in new]
+    usage = {"cached": int(known.sum()), "embedded": len(new), "requests": 0, "tokens": 0}
+    with tqdm(total=len(wanted), desc="embedding", unit="text", disable=None) as bar:
+        for part in embedder.chunks(wanted):
+            answer = embedder.embed(wanted[part])
+            if not out.shape[1]:
+                out = np.empty((len(texts), answer.vectors.shape[1]), np.float32)
+            out[new[part]] = answer.vectors
+            if store:
+                store.append(keys[new[part]], answer.vectors, tokens=answer.tokens)
+            usage["requests"] += answer.requests
+            usage["tokens"] += answer.tokens
+            bar.update(len(answer.vectors))
+    if store and len(new):
+        # Another job may have bought the same text meanwhile: all then take the vector that was there first.
+        store.refresh()
+        store.read(keys, out)
+    return out, usage

@@ -1,0 +1,350 @@
+"""Which rows of a source make a collection: those that meet its conditions, have the links asked for, and are drawn."""
+
+import itertools
+import json
+import logging
+from array import array
+from bisect import bisect_left
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crosswalk import conditions, drawing, sources, texts
+from crosswalk.errors import UserError
+from crosswalk.files import atomic
+
+log = logging.getLogger(__name__)
+
+LEAST_ITEMS = 10  # below it neither a map, nor a fold, nor a test means anything
+CHUNK = 1 << 20  # keys counted at once
+BATCH = 10_000  # texts looked at once
+SHOWN = 3  # ids in an error
+RESERVED = ("id", "group", "text", "block")
+
+
+def key(ids):
+    """A stable 64-bit hash of ids (BLAKE2b).
+
+    ids: iterable of str. Returns uint64 (n,).
+    """
+    return np.fromiter((drawing.rank(value) for value in ids), np.uint64)
+
+
+def count_links(source, settings, *, name="", tally=None):
+    """Count the usable rows that link to each item; usable rows meet `where` and have a text.
+
+    source: path or list of paths; settings: the settings of the linked collection; name: its name, for messages;
+    tally: Tally to fill.
+    Returns keys (uint64, sorted, unique), counts (int64), examples (a few of the ids linked to).
+    Memory grows with the number of different items alone, by 16 bytes each.
+    """
+    tally = sources.Tally() if tally is None else tally
+    column = settings["link"]["on"]
+    keys, counts = np.empty(0, np.uint64), np.empty(0, np.int64)
+    pending, examples = array("Q"), []
+    for passed in _passing(source, settings, tally=tally):
+        item = texts.identifier(passed.row.get(column))
+        if not item:
+            tally.reject("link to no item")
+            continue
+        tally.kept += 1
+        pending.append(drawing.rank(item))
+        if len(examples) < SHOWN and item not in examples:
+            examples.append(item)
+        if len(pending) >= max(CHUNK, len(keys)):
+            keys, counts = _merge(keys, counts, pending)
+            pending = array("Q")
+    keys, counts = _merge(keys, counts, pending)
+    log.info("%s: %s usable rows link to %s items; %s", name, f"{tally.kept:,}", f"{len(keys):,}", tally.reasons())
+    return keys, counts, examples
+
+
+def write_counts(path, keys, counts, examples):
+    """Write what `count_links` returned."""
+    table = pa.table({"key": pa.array(keys, pa.uint64()), "n": pa.array(counts, pa.int64())})
+    with atomic(path) as file:
+        pq.write_table(table.replace_schema_metadata({"examples": json.dumps(examples)}), file, compression="zstd")
+
+
+def sample(source, settings, *, name, seed, out, at_least=None, target=None, link_counts=None):
+    """Draw a collection and write it as a Parquet table of strings: id, group, text, block if set, kept columns.
+
+    source: path or list of paths; settings: the collection's settings, with its `source` for format and threshold;
+    name: its name, for messages; seed: integer; out: path of the table;
+    at_least: dict of linking collection to the rows of it that an item needs; link_counts: dict of linking collection
+    to the path of its counts; target: path of the table of the collection that this one links to.
+    Returns the Tally, for which read == kept + sum of rejected.
+    Rows are in the order of the source. Memory: 8 bytes a row that passes `where`, and some 150 bytes a row that is
+    drawn; texts are kept on disk, beside `out`.
+    Raises UserError for a duplicate id, too few items, no rows at all, and links of which none leads anywhere.
+    """
+    tally = sources.Tally()
+    link = settings.get("link")
+    wanted = (settings.get("sample") or {}) if link is None else {"n": link.get("take"), "order": link.get("order")}
+    groups = None if link is None else _Target(name, settings, target)
+    counted = [_Counted(other, path, (at_least or {})[other]) for other, path in (link_counts or {}).items()]
+    writer = drawing.Store(out, _columns(name, settings))
+    draw = drawing.Draw(wanted.get("n"))
+    ranked = wanted.get("order") != "first"
+    hashes = array("Q")
+    with writer:
+        for passed in _passing(source, settings, tally=tally):
+            rank = drawing.rank(passed.id, seed)
+            hashes.append(rank)
+            if reason := next((c.reason for c in counted if not c.enough(passed.id)), None):
+                tally.reject(reason)
+                continue
+            group = ""
+            if groups is not None:
+                group = texts.identifier(passed.row.get(link["on"]))
+                if reason := groups.reason(group):
+                    tally.reject(reason)
+                    continue
+            if draw.offer(group, rank if ranked else len(hashes)):
+                writer.hold(_record(passed, group, settings, writer.kept))
+        _refuse_duplicates(hashes, source, settings, seed)
+        for check in [*counted, *([groups] if groups else [])]:
+            check.refuse_if_nothing_matched(name, settings, tally)
+        _refuse_too_few(name, settings, draw, tally)
+        tally.reject("not drawn" if link is None else "not drawn (take)", draw.offered - len(draw))
+        tally.kept, tally.cut = writer.write(draw.chosen())
+    log.info("%s: %s rows kept; %s", name, f"{tally.kept:,}", tally.reasons())
+    if tally.cut:
+        log.info("%s: %s texts cut at text.max_chars", name, f"{tally.cut:,}")
+    return tally
+
+
+def check(tables, *, links):
+    """Check across collections what the drawing of one could not see.
+
+    tables: dict of collection to the path of its table; links: dict of collection to the collection it links to.
+    Returns dict of collection to its number of rows. Raises UserError for ids that are not unique, empty texts, fewer
+    than LEAST_ITEMS items, and groups that are no item of the other collection.
+    """
+    ids, rows = {}, {}
+    for name, path in tables.items():
+        table = pq.read_table(path, columns=["id", "group"])
+        ids[name] = set(table["id"].to_pylist())
+        rows[name] = len(table)
+        again = f"{path}: {{}}. Delete the file and run again."
+        if len(ids[name]) < len(table):
+            raise UserError(again.format("ids are not unique"))
+        if any(not text.strip() for batch in _batches(path) for text in batch["text"].to_pylist()):
+            raise UserError(again.format("there are empty texts"))
+        items = len(set(table["group"].to_pylist()))
+        if items < LEAST_ITEMS:
+            raise UserError(
+                f"collections.{name}: {items} items in {path}, and no result can rest on fewer than {LEAST_ITEMS}. "
+                "Raise sample.n, loosen where and link.at_least, or give more data."
+            )
+    for name, other in links.items():
+        lost = set(pq.read_table(tables[name], columns=["group"])["group"].to_pylist()) - ids[other]
+        if lost:
+            raise UserError(
+                f"{tables[name]}: rows belong to items that {tables[other]} lacks ({_show(sorted(lost))}). "
+                "One of the two files is of an earlier run: delete both and run again."
+            )
+    return rows
+
+
+class _Passed(msgspec.Struct):
+    """A row that meets `where` and has a text."""
+
+    file: str
+    line: int
+    row: dict
+    id: str
+    text: str
+    cut: bool
+
+
+def _passing(source, settings, *, tally):
+    """The rows that have an id, meet `where` and say something; the others are counted by reason."""
+    template = texts.Template(settings["text"])
+    early, late = [], []
+    for column, bounds in (settings.get("where") or {}).items():
+        for kind, value in bounds.items():
+            test = (f"{kind} of {column}", column, conditions.condition(kind, value, column))
+            (late if column in template.columns else early).append(test)
+    late = [(reason, template.columns.index(column), test) for reason, column, test in late]
+    origin, id_column = settings.get("source") or {}, settings["id"]
+    rows = sources.read(
+        source,
+        columns=_needed(settings),
+        raw=_only_kept(settings),
+        fmt=origin.get("format", "auto"),
+        max_bad_lines=origin.get("max_bad_lines", 0.01),
+        tally=tally,
+    )
+    for file, line, row in rows:
+        own = texts.identifier(row.get(id_column))
+        if not own:
+            tally.reject("no id")
+            continue
+        if failed := next((reason for reason, column, test in early if not test(row.get(column))), None):
+            tally.reject(failed)
+            continue
+        values = template.values(row)
+        if failed := next((reason for reason, place, test in late if not test(values[place])), None):
+            tally.reject(failed)
+            continue
+        text, cut = template.render(values)
+        if not text:
+            tally.reject("empty text")
+            continue
+        yield _Passed(file, line, row, own, text, cut)
+
+
+def _needed(settings):
+    """Every column of the source that the settings name."""
+    used = [settings["id"], *settings["text"]["columns"], *(settings.get("where") or {}), *_only_kept(settings)]
+    link, block = settings.get("link"), settings.get("block")
+    return [*used, *([link["on"]] if link else []), *([block] if block else [])]
+
+
+def _only_kept(settings):
+    """Columns that are stored and not looked at before a row is drawn."""
+    link, block = settings.get("link"), settings.get("block")
+    seen = {settings["id"], *settings["text"]["columns"], *(settings.get("where") or {}), block}
+    seen |= {link["on"]} if link else set()
+    return [column for column in _kept(settings) if column not in seen]
+
+
+def _kept(settings):
+    contrast = settings.get("contrast")
+    return list(dict.fromkeys([*settings.get("keep", ()), *([contrast["column"]] if contrast else [])]))
+
+
+def _columns(name, settings):
+    """The columns of the table, and of those the ones stored from the row under their own name."""
+    link, block = settings.get("link"), settings.get("block")
+    own = ["id", "group", "text", *(["block"] if block else [])]
+    same = {"id": settings["id"], "group": link["on"] if link else settings["id"], "block": block}
+    kept = [column for column in _kept(settings) if same.get(column) != column]
+    if clash := [column for column in kept if column in RESERVED]:
+        raise UserError(
+            f'collections.{name}.keep: "{clash[0]}" is a column that every collection has with a meaning of its own. '
+            "Rename the column in the source, or leave it out."
+        )
+    return own, kept
+
+
+def _record(passed, group, settings, kept):
+    """What is held of a row until the draw is over."""
+    group = group or passed.id
+    block = settings.get("block")
+    values = [passed.id, group, passed.text]
+    if block:
+        values.append(texts.stored(passed.row.get(block)) or group)
+    return passed.cut, values + [texts.stored(passed.row.get(column)) for column in kept]
+
+
+def _merge(keys, counts, pending):
+    more, n = np.unique(np.frombuffer(pending, np.uint64), return_counts=True)
+    merged, place = np.unique(np.concatenate([keys, more]), return_inverse=True)
+    total = np.zeros(len(merged), np.int64)
+    np.add.at(total, place, np.concatenate([counts, n]))
+    return merged, total
+
+
+class _Counted:
+    """How many rows of a linking collection each item has."""
+
+    def __init__(self, name, path, at_least):
+        table = pq.read_table(path)
+        self.name, self.at_least = name, at_least
+        self.keys, self.n = (memoryview(table[column].to_numpy()) for column in ("key", "n"))
+        self.examples = json.loads((table.schema.metadata or {}).get(b"examples", b"[]"))
+        self.reason = f"fewer than {at_least} linked rows in {name}"
+        self.own, self.matched, self.asked = [], False, False
+
+    def enough(self, item):
+        self.asked = True
+        wanted = drawing.rank(item)
+        place = bisect_left(self.keys, wanted)
+        found = place < len(self.keys) and self.keys[place] == wanted
+        self.matched = self.matched or found
+        if not found and len(self.own) < SHOWN:
+            self.own.append(item)
+        return found and self.n[place] >= self.at_least
+
+    def refuse_if_nothing_matched(self, name, settings, tally):
+        if self.asked and not self.matched:
+            raise UserError(
+                f"collections.{self.name}.link: its rows link to nothing in {name}. They name items such as "
+                f"{_show(self.examples)}, while {settings['id']} of {name} holds ids such as {_show(self.own)}. "
+                "Check link.on, and id of the other collection."
+            )
+
+
+class _Target:
+    """The items of the collection that is linked to."""
+
+    def __init__(self, name, settings, path):
+        if path is None:
+            raise ValueError(f"{name} links to another collection, whose table is needed")
+        self.ids = set(pq.read_table(path, columns=["id"])["id"].to_pylist())
+        self.own, self.matched = [], False
+
+    def reason(self, item):
+        """Why a row with this link is left out; None if it is not."""
+        if not item:
+            return "link to no item"
+        if item in self.ids:
+            self.matched = True
+            return None
+        if len(self.own) < SHOWN:
+            self.own.append(item)
+        return "link to an item outside the sample"
+
+    def refuse_if_nothing_matched(self, name, settings, tally):
+        if self.own and not self.matched:
+            link = settings["link"]
+            raise UserError(
+                f"collections.{name}.link: nothing links to {link['to']}. Column {link['on']} holds {_show(self.own)}, "
+                f"while {link['to']} holds ids such as {_show(sorted(self.ids)[:SHOWN])}. "
+                f"Check link.on, and id of {link['to']}."
+            )
+
+
+def _refuse_too_few(name, settings, draw, tally):
+    wanted = None if settings.get("link") else (settings.get("sample") or {}).get("n")
+    if draw.offered == 0:
+        raise UserError(
+            f"collections.{name}: no row is left; {tally.reasons()}. Loosen where, or check the columns it names."
+        )
+    if wanted is not None and draw.offered < wanted:
+        raise UserError(
+            f"collections.{name}.sample.n: {wanted:,} items asked for, {draw.offered:,} available; {tally.reasons()}. "
+            "Lower sample.n, loosen where, or lower link.at_least of the collections that link here."
+        )
+
+
+def _refuse_duplicates(hashes, source, settings, seed):
+    """Raise UserError if two rows that pass have one id; the source is read again only if their hashes agree."""
+    ordered = np.sort(np.frombuffer(hashes, np.uint64))
+    twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+    if not twice:
+        return
+    first = {}
+    for passed in _passing(source, settings, tally=sources.Tally()):
+        if drawing.rank(passed.id, seed) not in twice:
+            continue
+        if passed.id in first:
+            raise UserError(
+                f'{passed.file}:{passed.line}: duplicate id "{passed.id}" in column {settings["id"]}, first at '
+                f"{first[passed.id]}. Remove one of the rows, shut one out with where, or choose a column whose "
+                "values are unique as id."
+            )
+        first[passed.id] = f"{passed.file}:{passed.line}"
+
+
+def _batches(path):
+    return pq.ParquetFile(path).iter_batches(BATCH, columns=["text"])
+
+
+def _show(values):
+    shown = ", ".join(f'"{value}"' for value in itertools.islice(values, SHOWN))
+    return shown or "none"

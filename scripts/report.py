@@ -1,0 +1,46 @@
+"""Write the report of a run: one page that opens from disk."""
+
+from crosswalk.job import start
+
+log = start(snakemake)
+
+import pandas as pd
+from safetensors.numpy import load_file
+
+from crosswalk.files import atomic, read_json, read_parquet, read_vectors
+from crosswalk.page import Collection, Encoding, Study, render
+
+source, params = snakemake.input, snakemake.params
+encodings = {}
+for (collection, *label), history, model, codes in zip(
+    params.encodings, source.histories, source.models, source.codes, strict=True
+):
+    _, values, _ = read_vectors(codes)
+    encodings.setdefault(collection, []).append(Encoding(*label, pd.read_csv(history), values, load_file(model)))
+
+collections = []
+for i, name in enumerate(params.collections):
+    rows = read_parquet(source.rows[i])
+    _, vectors, model = read_vectors(source.vectors[i], ids=rows["id"])
+    collections.append(
+        Collection(
+            name, rows, read_json(source.counts[i]), read_json(source.usage[i]), vectors, model,
+            pd.read_csv(source.inertia[i]), read_parquet(source.map[i]), read_json(source.facts[i]),
+            pd.read_csv(source.contrast[i]), encodings.get(name, []),
+        )
+    )  # fmt: skip
+
+studies = []
+for i, name in enumerate(params.relations):
+    tables = [read_parquet(source[key][i]) for key in ("relations", "ends", "scores")]
+    matrices = {
+        f"{encoder}-{dim}/seed-{seed}": read_vectors(path)[1]
+        for (relation, encoder, dim, seed), path in zip(params.correlations, source.correlations, strict=True)
+        if relation == name
+    }
+    studies.append(Study(name, *tables, pd.read_csv(source.encoders[i]), matrices))
+
+html = render(collections, studies, config=params.config, provenance=read_json(source.provenance))
+with atomic(snakemake.output[0], "w") as file:
+    file.write(html)
+log.info("%d collections, %d studies, %.1f MB", len(collections), len(studies), len(html.encode()) / 1e6)

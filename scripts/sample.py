@@ -1,0 +1,26 @@
+"""Draw the rows of one collection and render each as one text."""
+
+from pathlib import Path
+
+from crosswalk.files import write_json
+from crosswalk.job import start
+from crosswalk.sampling import sample
+from crosswalk.sources import digest, resolve
+
+log = start(snakemake)
+params, settings = snakemake.params, snakemake.params.settings
+source = resolve(snakemake.input.source, url="url" in settings["source"])
+target = resolve(snakemake.input.get("target", []))
+tally = sample(
+    source,
+    settings,
+    name=params.name,
+    seed=params.seed,
+    out=snakemake.output.rows,
+    at_least=params.at_least,
+    link_counts=dict(zip(params.at_least, resolve(snakemake.input.get("counts", [])), strict=True)),
+    target=target[0] if target else None,
+)
+counts = {"read": tally.read, "kept": tally.kept, "rejected": dict(tally.rejected), "cut": tally.cut}
+files = {"source": [Path(path).name for path in source], "sha256": [digest(path) for path in source]}
+write_json(snakemake.output.counts, counts | files)

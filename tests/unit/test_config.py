@@ -1,0 +1,153 @@
+"""A config is checked whole, before anything runs."""
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from crosswalk.config import check_config, load_schema, source_paths
+from crosswalk.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.yaml")
+
+
+@pytest.fixture
+def config(tmp_path):
+    for name in ("books.jsonl", "reviews.jsonl"):
+        (tmp_path / name).write_text("{}\n")
+    return {
+        "collections": {
+            "books": {"source": {"path": str(tmp_path / "books.jsonl")}, "id": "id", "text": {"columns": ["text"]}},
+            "reviews": {
+                "source": {"path": str(tmp_path / "reviews.jsonl")},
+                "id": "id",
+                "text": {"columns": ["text"]},
+                "link": {"to": "books", "on": "book"},
+            },
+        },
+        "relate": {"books_reviews": {"x": "books", "y": "reviews"}},
+    }
+
+
+def faults(config):
+    with pytest.raises(UserError) as error:
+        check_config(config, SCHEMA)
+    return str(error.value)
+
+
+def test_defaults_are_filled_at_every_level(config):
+    check_config(config, SCHEMA)
+    assert config["seed"] == 42
+    assert config["encode"]["dims"] == [8, 16, 32, 64]
+    assert config["embedding"]["batch"]["texts"] == 2048
+    assert config["collections"]["reviews"]["link"]["take"] is None
+    assert config["relate"]["books_reviews"]["method"] == "cross_fitted"
+
+
+def test_defaults_are_not_shared_between_entries(config):
+    check_config(config, SCHEMA)
+    config["collections"]["books"]["text"]["strip"].append("x")
+    assert config["collections"]["reviews"]["text"]["strip"] == []
+
+
+def test_all_faults_are_told_at_once_with_the_near_key(config):
+    config["encode"] = {"dimz": [8], "learning_rate": "1e-3", "epochs": 0}
+    config["embedding"] = {"provider": "opnai"}
+    config["collections"]["books"]["text"]["strip"] = ["("]
+    config["relate"]["books_reviews"]["y"] = "reveiws"
+    config["sed"] = 1
+    del config["collections"]["reviews"]["id"]
+    told = faults(config)
+    assert "encode.dimz: unknown key; did you mean 'dims'?" in told
+    assert "YAML reads 1e-3 as text: write 0.001" in told
+    assert "encode.epochs: found 0, expected at least 1" in told
+    assert "did you mean 'openai'?" in told
+    assert "collections.books.text.strip[0]" in told and "not a regular expression" in told
+    assert "sed: unknown key; did you mean 'seed'?" in told
+    assert told.count("collections.reviews: 'id' is missing") == 1
+
+
+def test_misspelt_names_of_collections_name_the_right_one(config):
+    config["relate"]["books_reviews"]["y"] = "reveiws"
+    config["collections"]["reviews"]["link"]["to"] = "book"
+    told = faults(config)
+    assert "relate.books_reviews.y: no collection 'reveiws'; did you mean 'reviews'?" in told
+    assert "collections.reviews.link.to: no collection 'book'; did you mean 'books'?" in told
+
+
+def test_the_key_on_survives_yaml(config):
+    link = config["collections"]["reviews"]["link"]
+    link[True] = link.pop("on")
+    check_config(config, SCHEMA)
+    assert link["on"] == "book"
+
+
+def test_a_relation_needs_a_link(config):
+    del config["collections"]["reviews"]["link"]
+    assert "is not linked to 'books'; add collections.reviews.link" in faults(config)
+
+
+def test_a_missing_file_is_told_with_where_it_was_looked_for(config, tmp_path):
+    config["collections"]["books"]["source"]["path"] = str(tmp_path / "boks.jsonl")
+    told = faults(config)
+    assert "collections.books.source.path" in told and "did you mean 'books.jsonl'?" in told
+
+
+def test_relative_paths_are_looked_up_from_the_root(config, tmp_path):
+    config["collections"]["books"]["source"]["path"] = "books.jsonl"
+    check_config(config, SCHEMA, root=tmp_path)
+
+
+def test_paths_may_use_environment_variables(monkeypatch):
+    monkeypatch.setenv("SOME_FOLDER", "/data")
+    assert source_paths({"path": ["$SOME_FOLDER/a.csv", "${SOME_FOLDER}/b.csv"]}) == ["/data/a.csv", "/data/b.csv"]
+    monkeypatch.delenv("SOME_FOLDER")
+    with pytest.raises(UserError, match="SOME_FOLDER is not set"):
+        source_paths({"path": "$SOME_FOLDER/a.csv"})
+
+
+@pytest.mark.parametrize("source", [{}, {"path": "a.csv", "docs": ["numpy"]}])
+def test_a_source_is_exactly_one_of_the_kinds(config, source):
+    config["collections"]["books"]["source"] = source
+    assert "give one of path, url and docs" in faults(config)
+
+
+def test_too_few_items_for_the_encoder_are_told_before_anything_runs(config):
+    config["collections"]["books"]["sample"] = {"n": 40}
+    assert "sample.n: 40 items are too few for 64 units (encode.dims)" in faults(config)
+
+
+@pytest.mark.parametrize("text", ["sk-proj-abcdefghijklmnopqrstuv", "https://user:word@host/v1"])
+def test_a_secret_in_the_config_is_refused_and_not_repeated(config, text):
+    config["embedding"] = {"provider": "openai", "base_url": text}
+    told = faults(config)
+    assert "embedding.base_url: looks like a secret" in told
+    assert text not in told
+
+
+def test_every_key_has_a_description_and_optional_ones_a_default():
+    def walk(schema, path):
+        for name, sub in schema.get("properties", {}).items():
+            at = f"{path}.{name}"
+            assert sub.get("description") or sub.get("properties") or "additionalProperties" in sub, (
+                f"{at}: no description"
+            )
+            walk(sub, at)
+        extra = schema.get("additionalProperties")
+        if isinstance(extra, dict):
+            walk(extra, f"{path}.*")
+        elif "properties" in schema:
+            assert extra is False, f"{path}: unknown keys would pass silently"
+
+    walk(SCHEMA, "config")
+
+
+def test_the_shipped_configs_pass(monkeypatch, tmp_path):
+    monkeypatch.setenv("CROSSWALK_DATA", str(tmp_path))
+    for path in [ROOT / "config/config.yaml", *sorted((ROOT / "config/examples").glob("*.yaml"))]:
+        config = copy.deepcopy(load_schema(path))
+        for collection in config["collections"].values():  # the data of an example need not be here
+            if "path" in collection["source"]:
+                collection["source"] = {"docs": ["numpy"]}
+        check_config(config, SCHEMA)

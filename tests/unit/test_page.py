@@ -1,0 +1,303 @@
+"""The report tells a run to its end, whatever its texts hold, and asks for nothing from outside."""
+
+import json
+import logging
+import re
+import runpy
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from safetensors.numpy import save_file
+
+from crosswalk.files import write_csv, write_json, write_parquet, write_vectors
+
+HOSTILE = [
+    "<script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)>",
+    "\"quotes\" 'single' `ticks` </textarea></style></title> --> ]]> {{ 7 * 7 }} {% raw %} &amp; $x^2$",
+    "‏שלום עולם مرحبا بالعالم ‮reversed‬ and back",
+    "emoji 👩‍🚀🧪🏳️‍🌈 and 漢字 and a\x00b\x1bc",
+    "A long text about nothing much. " * 320,
+]
+WIDTH, ITEMS, REPLIES = 24, 60, 2
+
+
+class Run:
+    """A run's files with made-up numbers; `page()` renders them through the entry script."""
+
+    def __init__(self, folder, *, items=ITEMS, width=WIDTH, dims=(4, 8), encoders=("dense", "topk"), seeds=(42, 43)):
+        self.folder, self.rng, self.width, self.items = folder, np.random.default_rng(3), width, items
+        self.settings = {"clusters": 5, "max_clusters": 8, "weights": 10}
+        self.input = {key: [] for key in _LISTS}
+        self.params = {"collections": [], "encodings": [], "relations": [], "correlations": []}
+        self.config = {"title": "Papers & <reviews>", "collections": {}, "relate": {}, "report": self.settings, "seed": 42}
+        self.encodings = [(e, d, s) for e in encoders for d in dims for s in seeds]
+        self.collection("papers", items)
+        self.collection("reviews", items * REPLIES, link="papers")
+        write_json(folder / "provenance.json", {"versions": {"numpy": "2.4"}, "inputs": {"a.jsonl": "ab12"}, "n": 1})
+
+    def collection(self, name, count, link=None):
+        rng, base = self.rng, self.folder
+        ids = [f"{name}-{i}" for i in range(count)]
+        texts = [HOSTILE[i] if i < len(HOSTILE) else f"{name} {i}: " + "plain words here " * (i % 40) for i in range(count)]
+        groups = [f"papers-{i % self.items}" for i in range(count)]
+        label = [json.dumps(["odd" if i % 2 else "<b>even</b>"]) for i in range(count)]
+        centres = rng.normal(size=(6, self.width))
+        vectors = centres[rng.integers(0, 6, count)] + rng.normal(size=(count, self.width))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        rows = pd.DataFrame({"id": ids, "group": groups, "text": texts, "label": label})
+        write_parquet(self.add("rows", f"collections/{name}.parquet"), rows)
+        counts = {"read": count + 31, "kept": count, "rejected": {"empty text": 30, "a <b> reason": 1}, "cut": 1}
+        write_json(self.add("counts", f"collections/{name}.counts.json"), counts | {"source": ["<i>file.jsonl.gz"]})
+        usage = {"texts": count, "distinct": count - 2, "cached": 5, "embedded": count - 7, "tokens": 1234, "cut": 0}
+        write_json(self.add("usage", f"embeddings/{name}.usage.json"), usage | {"requests": 1, "seconds": 2.5})
+        about = {"provider": "local", "model": "all-MiniLM-L6-v2", "dimensions": self.width}
+        write_vectors(self.add("vectors", f"embeddings/{name}.arrow"), ids, vectors, metadata=about)
+        codes = []
+        for encoder, dim, seed in self.encodings:
+            place = f"encodings/{name}/{encoder}-{dim}/seed-{seed}"
+            weight = rng.normal(size=(dim, self.width)).astype(np.float32)
+            scale = vectors.std(0).astype(np.float32)
+            code = ((vectors - vectors.mean(0)) / scale @ weight.T / self.width).astype(np.float32)
+            codes.append(self.add("codes", f"{place}/encoding.arrow"))
+            write_vectors(codes[-1], ids, code, column="code")
+            model = {"mean": vectors.mean(0).astype(np.float32), "scale": scale}
+            model |= {"encoder.weight": weight, "decoder.weight": np.ascontiguousarray(weight.T)}
+            model |= {"encoder.bias": np.zeros(dim, np.float32), "decoder.bias": np.zeros(self.width, np.float32)}
+            save_file(model, self.add("models", f"{place}/model.safetensors"))
+            epoch = np.arange(1, 101)
+            loss = (1.2 if encoder == "dense" else 0.8) * dim**-0.3 * (0.3 + np.exp(-epoch / 9)) + 0.004 * rng.random(100)
+            history = {"epoch": epoch, "loss": loss, "reconstruction_error": loss, "explained_variance": 1 - loss}
+            write_csv(self.add("histories", f"{place}/history.csv"), pd.DataFrame(history).assign(dead_units=1))
+            self.params["encodings"].append([name, encoder, dim, seed])
+        config = {"contrast": {"column": "label", "values": ["odd", "<b>even</b>"], "min_count": 0}}
+        self.config["collections"][name] = config | ({"link": {"to": link}} if link else {})
+        self.params["collections"].append(name)
+        describe(
+            {"rows": self.input["rows"][-1], "vectors": self.input["vectors"][-1], "codes": codes},
+            {k: self.add(k, f"describe/{name}/{k}.{e}") for k, e in _DESCRIBED.items()},
+            names=["{}-{}/seed-{}".format(*e) for e in self.encodings],
+            settings=self.settings,
+            contrast=config["contrast"],
+            seed=42,
+        )
+
+    def relate(self, name="papers_reviews", *, confirmed=6, others=3, method="cross_fitted", points=None):
+        rng, total = self.rng, confirmed + others
+        number = np.arange(1, total + 1)
+        r, sure = np.linspace(0.68, 0.05, total), number <= confirmed
+        tested = np.nan if method == "as_published" else 1.0
+        kind = np.where(number % 3 == 0, "pair", "axis")
+        relations = pd.DataFrame(
+            {
+                "relation": number, "kind": kind, "encoder": np.where(kind == "pair", "topk-8/seed-42", "axes"),
+                "x_unit": number % 4, "y_unit": (number + 1) % 4, "r": r, "r_low": (r - 0.07) * tested,
+                "r_high": (r + 0.07) * tested, "p": np.where(sure, 0.000999, 0.3) * tested,
+                "q": np.where(sure, 0.004, 0.6) * tested, "confirmed": sure, "strict": number <= confirmed // 2,
+                "n": self.items, "echo": np.linspace(0.9, 0.1, total), "beyond": np.linspace(0.1, 0.4, total),
+                "stability": 0.8, "also": ["topk-8/seed-42 1~2" if n % 2 else "" for n in number],
+                "x_high": "reinforcement, policy, <script>", "x_low": "graph, node", "y_high": "baselines, 漢字",
+                "y_low": "theory, proof", "x_fidelity": 0.91, "y_fidelity": np.nan,
+                "sentence": [f"Papers about {{policy, <script>{n}</script>}} (rather than {{graph, node}}) tend to get "
+                             "reviews about {baselines} (rather than {theory, proof})" for n in number],
+                "x_high_ids": "a|b", "x_low_ids": "a", "y_high_ids": "a", "y_low_ids": "b",
+            }
+        )  # fmt: skip
+        ends = [
+            (n, side, end, rank, f"id-{rank}", 1.0, HOSTILE[(rank + n) % 5] + "x" * int(n))
+            for n in number for side in "xy" for end in ("high", "low") for rank in range(1, 6)
+        ]  # fmt: skip
+        scores = []
+        for n, effect in zip(number, r, strict=True):
+            x = rng.normal(size=points or self.items)
+            y = effect * x + np.sqrt(1 - effect**2) * rng.normal(size=len(x))
+            scores.append(pd.DataFrame({"relation": n, "id": "i", "block": "b", "x_score": x, "y_score": y}))
+        none = pd.DataFrame(columns=["relation", "id", "block", "x_score", "y_score"])
+        base = f"relate/{name}"
+        write_parquet(self.add("relations", f"{base}/relations.parquet"), relations)
+        columns = ["relation", "side", "end", "rank", "id", "score", "text"]
+        write_parquet(self.add("ends", f"{base}/ends.parquet"), pd.DataFrame(ends, columns=columns))
+        write_parquet(self.add("scores", f"{base}/scores.parquet"), pd.concat(scores) if scores else none)
+        rows = []
+        for encoder, dim, seed in self.encodings:
+            matrix = np.corrcoef(rng.normal(size=(2 * dim, 300)))
+            units = [f"u{i}" for i in range(2 * dim)]
+            path = self.add("correlations", f"{base}/correlation/{encoder}-{dim}/seed-{seed}.arrow")
+            write_vectors(path, units, matrix, column="correlation")
+            self.params["correlations"].append([name, encoder, dim, seed])
+            rows.append((encoder, dim, seed, 40, 12, 0.2 + dim / 100, 10, 0.22, 0.4, np.nan))
+        names = "encoder dim seed tested confirmed median_r pca_confirmed pca_median_r explained_variance_x explained_variance_y"
+        write_csv(self.add("encoders", f"{base}/encoders.csv"), pd.DataFrame(rows, columns=names.split()))
+        self.params["relations"].append(name)
+        settings = {"x": "papers", "y": "reviews", "method": method, "folds": 5, "permutations": 1000, "alpha": 0.05}
+        self.config["relate"][name] = settings | {"axes": 12}
+        return self
+
+    def add(self, key, path):
+        path = self.folder / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if key in self.input:
+            self.input[key].append(str(path))
+        return str(path)
+
+    def page(self, name="report.html"):
+        given = {**self.input, "provenance": str(self.folder / "provenance.json")}
+        path = self.folder / name
+        entry("report", Named(given), [str(path)], SimpleNamespace(**self.params, config=self.config))
+        return path.read_text(encoding="utf-8")
+
+
+_DESCRIBED = {"inertia": "csv", "map": "parquet", "facts": "json", "contrast": "csv"}
+_LISTS = "rows counts usage vectors inertia map facts contrast histories models codes relations ends scores encoders correlations"
+_LISTS = _LISTS.split()
+
+
+class Named(dict):
+    """Values by key and by attribute, as Snakemake hands them over."""
+
+    __getattr__ = dict.__getitem__
+
+
+def entry(script, given, output, params):
+    snakemake = SimpleNamespace(input=given, output=output, params=params, rule=script, log=[])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("crosswalk.job.start", lambda _: logging.getLogger(script))
+        runpy.run_path(str(ROOT / "scripts" / f"{script}.py"), init_globals={"snakemake": snakemake})
+
+
+def describe(given, output, **params):
+    entry("describe", Named(given), Named(output), SimpleNamespace(**params))
+
+
+class Parsed(HTMLParser):
+    """Elements, attributes, ids and visible text of a page."""
+
+    def __init__(self, html):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.attributes, self.shown, self.open = [], [], [], []
+        self.feed(html)
+        self.text = re.sub(r"\s+", " ", " ".join(self.shown))
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        self.open = self.open[: len(self.open) - self.open[::-1].index(tag) - 1] if tag in self.open else self.open
+
+    def handle_data(self, data):
+        if not {"style", "title"} & set(self.open):
+            self.shown.append(data)
+
+    def values(self, *names):
+        return [value for _, name, value in self.attributes if name in names]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = Run(tmp_path_factory.mktemp("run")).relate()
+    run.html = run.page()
+    run.parsed = Parsed(run.html)
+    return run
+
+
+def test_hostile_texts_stay_texts(run):
+    assert not {"script", "iframe", "object", "embed", "form", "base"} & set(run.parsed.elements)
+    assert not [name for _, name, _ in run.parsed.attributes if name.startswith("on")]
+    assert run.parsed.elements.count("title") == run.parsed.elements.count("style") == 1
+    assert "<script>alert('x')</script>" in run.parsed.text
+    assert "{{ 7 * 7 }}" in run.parsed.text
+    assert "\x00" not in run.html and "\x1b" not in run.html
+
+
+def test_nothing_is_asked_from_outside(run):
+    for value in run.parsed.values("src", "href", "srcset", "data", "action", "poster"):
+        assert value.startswith(("#", "data:image/png;base64,")) or value == "data:,"
+    for style in [*run.parsed.values("style"), *re.findall(r"<style.*?</style>", run.html, re.DOTALL)]:
+        assert "@import" not in style
+        assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", style))
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert ("meta", "content", policy) in run.parsed.attributes
+
+
+def test_ids_are_unique_and_links_arrive(run):
+    ids = run.parsed.values("id")
+    assert len(ids) == len(set(ids))
+    assert {f"relation-{n}" for n in range(1, 7)} <= set(ids)
+    wanted = {value[1:] for value in run.parsed.values("href") if value.startswith("#")}
+    wanted |= set(re.findall(r"url\(#([^)]*)\)", run.html))
+    assert wanted <= set(ids)
+
+
+def test_every_picture_has_words_for_it(run):
+    pictures = [value for tag, name, value in run.parsed.attributes if (tag, name) == ("img", "alt")]
+    assert len(pictures) == run.parsed.elements.count("img") and all(pictures)
+    drawings = [value for tag, name, value in run.parsed.attributes if (tag, name) == ("div", "aria-label")]
+    assert len(drawings) == run.parsed.elements.count("svg") and all(drawings)
+
+
+def test_same_files_give_same_bytes(run):
+    assert run.page("again.html") == run.html
+
+
+def test_unknown_numbers_are_dashes(run):
+    assert not re.search(r"\bnan\b|\bNone\b|\bNaT\b|\binf\b", run.parsed.text, re.IGNORECASE)
+    assert not [v for v in run.parsed.values("style", "d", "x", "y", "alt", "aria-label") if re.search(r"\bnan\b", v)]
+
+
+def test_first_screen_says_what_was_found(run):
+    start = run.parsed.text[: run.parsed.text.index("What was read and what was dropped")]
+    assert re.search(r"332 candidates tested 6 distinct relations confirmed 3 of them strictly", start)
+    assert start.index("<script>1") < start.index("<script>2") < start.index("<script>6") < start.index("Not findings")
+    assert "Nothing was confirmed" not in start
+
+
+def test_long_texts_are_folded_and_cut(run):
+    assert run.html.count("A long text about nothing much. " * 60) > 0
+    assert "A long text about nothing much. " * 70 not in run.html
+    assert run.parsed.elements.count("details") > 20
+
+
+def test_dropped_rows_are_told_by_reason(run):
+    assert "30 empty text" in run.parsed.text and "1 a <b> reason" in run.parsed.text
+
+
+def test_nothing_confirmed_is_said_plainly(tmp_path):
+    text = Parsed(Run(tmp_path, dims=(4,), seeds=(1,), encoders=("topk",)).relate(confirmed=0, others=2).page()).text
+    assert text.index("Nothing was confirmed") < text.index("Strongest of what was not confirmed") < text.index("<script>1")
+    assert "None of these is confirmed" in text
+
+
+def test_empty_list_of_relations_still_gives_a_page(tmp_path):
+    text = Parsed(Run(tmp_path, dims=(4,), seeds=(1,), encoders=()).relate(confirmed=0, others=0).page()).text
+    assert "Nothing was confirmed" in text
+
+
+def test_run_without_relations_still_gives_a_page(tmp_path):
+    run = Run(tmp_path, dims=(4,), seeds=(1,), encoders=("topk",))
+    del run.config["relate"]
+    assert "This run asked for no relation" in Parsed(run.page()).text
+
+
+def test_published_way_is_called_no_test(tmp_path):
+    run = Run(tmp_path, dims=(4,), seeds=(1,), encoders=("topk",)).relate(confirmed=3, others=1, method="as_published")
+    text = Parsed(run.page()).text
+    assert text.index("not a valid test") < text.index("<script>1")
+    assert "candidates tested" not in text and "strictly" not in text and "Confirmed relations" not in text
+    assert not re.search(r"\bnan\b", text, re.IGNORECASE)
+
+
+def test_second_study_has_anchors_of_its_own(tmp_path):
+    run = Run(tmp_path, dims=(4,), seeds=(1,), encoders=("topk",)).relate(confirmed=1, others=0)
+    ids = Parsed(run.relate("again", confirmed=1, others=0).page()).values("id")
+    assert len(ids) == len(set(ids)) and {"relation-1", "again-relation-1"} <= set(ids)
+
+
+@pytest.mark.slow
+def test_page_of_a_thousand_items_is_below_five_megabytes(tmp_path):
+    run = Run(tmp_path, items=1000, width=384, dims=(8, 16, 32, 64)).relate(confirmed=30, others=5)
+    assert len(run.page().encode()) < 5e6

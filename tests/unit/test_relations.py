@@ -1,0 +1,133 @@
+"""From candidates to distinct relations."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from crosswalk.relations import (
+    UNCONFIRMED_SHOWN,
+    candidate_table,
+    collect_relations,
+    compare_encoders,
+    distinct,
+    echo,
+    ends,
+    fifths,
+    judge,
+    mean_shift,
+)
+
+
+def table(p, r, family="axes", p_max=None):
+    units = np.arange(len(p))
+    return pd.DataFrame(
+        {"family": family, "x_unit": units, "y_unit": units, "r": r, "r_low": 0.0, "r_high": 0.5, "p": p,
+         "p_max": p if p_max is None else p_max, "stability": 1.0}
+    )  # fmt: skip
+
+
+def test_every_candidate_of_every_search_counts_towards_the_correction():
+    alone = judge(table([0.04], [0.2]), alpha=0.05)
+    among = judge(pd.concat([table([0.04], [0.2]), table([0.5] * 9, [0.0] * 9, "topk-8")]), alpha=0.05)
+    assert alone["confirmed"].iloc[0] and not among["confirmed"].iloc[0]
+
+
+def test_the_strict_list_is_corrected_over_searches_too():
+    tests = judge(pd.concat([table([0.001], [0.5], p_max=[0.03]), table([0.001], [0.5], "b", p_max=[0.02])]), alpha=0.05)
+    assert list(tests["confirmed"]) == [True, True]
+    assert list(tests["strict"]) == [False, True]
+
+
+def test_views_of_one_relation_are_folded_into_the_strongest():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 3)), rng.normal(size=(200, 3))
+    x_scores = np.column_stack([x[:, 0], -x[:, 0] + 0.1 * x[:, 1], x[:, 2]])
+    y_scores = np.column_stack([y[:, 0], -y[:, 0] + 0.1 * y[:, 1], y[:, 2]])
+    tests = judge(table([0.001, 0.001, 0.002], [0.4, 0.5, 0.3]), alpha=0.05)
+    assert distinct(tests, x_scores, y_scores, overlap=0.7) == [(1, [0]), (2, [])]
+
+
+def test_findings_alike_on_one_side_only_or_with_opposite_signs_stay_apart():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))
+    tests = judge(table([0.001, 0.001], [0.4, 0.5]), alpha=0.05)
+    assert len(distinct(tests, x[:, [0, 0]], y, overlap=0.7)) == 2
+    opposite = np.column_stack([y[:, 0], -y[:, 0]])
+    assert len(distinct(tests, x[:, [0, 0]], opposite, overlap=0.7)) == 2
+
+
+def test_few_unconfirmed_are_kept_after_the_confirmed():
+    rng = np.random.default_rng(0)
+    p = np.concatenate([[1e-4], np.full(20, 0.6)])
+    tests = judge(table(p, np.linspace(0.9, 0.1, 21)), alpha=0.05)
+    kept = [row for row, _ in distinct(tests, rng.normal(size=(300, 21)), rng.normal(size=(300, 21)), overlap=0.7)]
+    assert kept[0] == 0 and len(kept) == 1 + UNCONFIRMED_SHOWN
+
+
+def test_echo_is_high_when_y_repeats_x_and_low_when_it_says_something_else():
+    rng = np.random.default_rng(0)
+    n, d = 400, 6
+    topic, tone = rng.normal(size=n), rng.normal(size=n)
+    x_direction, y_direction = np.eye(d)[0], np.eye(d)[1]
+    y_embeddings = np.outer(topic, x_direction) + np.outer(topic * 0.7 + tone, y_direction)
+    fold = np.arange(n) % 5
+    repeated, beyond = echo(topic, y_embeddings @ x_direction, x_direction, y_embeddings, fold=fold)
+    assert repeated > 0.99 and abs(beyond) < 0.1
+    noise = rng.normal(size=(n, d)) * 3
+    repeated, beyond = echo(topic, topic + tone, x_direction, noise, fold=fold)
+    assert repeated < 0.15 and beyond > 0.6
+
+
+def test_echo_is_unknown_between_spaces_of_different_width():
+    values = echo(np.ones(5), np.ones(5), np.ones(3), np.ones((5, 4)), fold=np.zeros(5, int))
+    assert np.isnan(values).all()
+
+
+def test_ends_show_the_outermost_items_by_their_most_telling_row():
+    scores = np.array([0.0, 3.0, -2.0])
+    vectors = np.array([[0.0], [1], [2], [-1], [-5]])
+    found = ends(scores, np.ones(1), list("abcde"), list("ABCDE"), vectors, [0, 1, 1, 2, 2], [0, 1, 2], count=1)
+    assert found[["end", "item", "id"]].to_numpy().tolist() == [["high", 1, "c"], ["low", 2, "e"]]
+
+
+def test_fifths_and_mean_shift_point_from_low_to_high():
+    scores = np.arange(50.0)
+    low, high = fifths(scores)
+    assert low[:10].all() and high[40:].all() and low.sum() == high.sum() == 10
+    np.testing.assert_allclose(mean_shift(np.outer(scores, [0, 2.0]), scores), [0, 1])
+
+
+def test_collected_relations_carry_scores_texts_and_directions():
+    rng = np.random.default_rng(0)
+    n, d = 60, 5
+    items = np.array([f"i{i}" for i in range(n)], dtype=object)
+    x, y = rng.normal(size=(n, d)), rng.normal(size=(n, d))
+    x_scores, y_scores = rng.normal(size=(n, 2)), rng.normal(size=(n, 2))
+    tests = judge(
+        pd.concat([table([0.001], [0.6]), table([0.002], [0.3], "topk-8/seed-1")], ignore_index=True), alpha=0.05
+    )
+    rows = pd.DataFrame({"id": items, "group": items, "text": "text of " + items})
+    found = collect_relations(
+        tests, x_scores, y_scores, items=items, x_embeddings=x, y_embeddings=y,
+        axis_directions=[np.eye(d)[:1], np.eye(d)[1:2]], fold=np.arange(n) % 5,
+        sides={"x": (rows, x), "y": (rows, y)}, examples=3,
+    )  # fmt: skip
+    assert list(found.relations["kind"]) == ["axis", "pair"]
+    assert found.relations["r"].is_monotonic_decreasing
+    assert len(found.ends) == 2 * 2 * 2 * 3 and len(found.scores) == 2 * n
+    np.testing.assert_array_equal(found.x_traits[0], np.eye(d)[0])
+    np.testing.assert_allclose(found.x_traits[1], mean_shift(x, x_scores[:, 1]))
+
+
+def test_encoders_stand_beside_components_of_equal_width():
+    tables = [table([0.001, 0.9], [0.5, 0.1], "topk-8/seed-1"), table([0.001, 0.001], [0.4, 0.6], "pca-8")]
+    row = compare_encoders(tables, ["topk-8/seed-1"], [0.3, 0.2], alpha=0.05).iloc[0]
+    assert (row["confirmed"], row["pca_confirmed"]) == (1, 2)
+    assert row["pca_median_r"] == pytest.approx(0.5) and row["explained_variance_y"] == 0.2
+
+
+def test_a_table_of_candidates_compares_with_the_worlds():
+    found = candidate_table(
+        "axes", [0], [1], r=[0.4], low=[0.3], high=[0.5], stability=[1], statistic=np.array([0.4]),
+        null=[np.array([0.1, 0.5]), np.array([0.2])],
+    )  # fmt: skip
+    assert found["p"][0] == pytest.approx(0.5) and found["p_max"][0] == pytest.approx(2 / 3)

@@ -1,0 +1,75 @@
+"""What a run leaves to read and to cite.
+
+inputs   everything above
+outputs  <results>/report.html, <results>/provenance.json
+"""
+
+# One entry per file, in the order in which the page's inputs are collected.
+TRAINED = [[c, *e.replace("/seed-", "-").rsplit("-", 2)] for c in COLLECTIONS for e in ENCODINGS]
+CORRELATED = [[r, e] for r in RELATIONS for e in ENCODINGS]
+
+
+rule provenance:
+    """Record what made the results: settings, versions, inputs, counts, cost."""
+    input:
+        counts=[f"<results>/collections/{c}.counts.json" for c in COLLECTIONS],
+        usage=[f"<results>/embeddings/{c}.usage.json" for c in COLLECTIONS],
+        relations=[f"<results>/relate/{r}/relations.parquet" for r in RELATIONS],
+    output:
+        "<results>/provenance.json",
+    log:
+        "<logs>/provenance.log",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        collections=COLLECTIONS,
+        relations=RELATIONS,
+        config=config,
+        requirements=str(ROOT / "envs/requirements.lock"),
+        benchmarks=lambda w: workflow.pathvars.apply("<benchmarks>"),
+        code_versions={script.stem: code(script.name) for script in sorted(SCRIPTS.glob("*.py"))},
+        code=code("provenance.py"),
+    script:
+        "../../scripts/provenance.py"
+
+
+rule page:
+    """Write the page of the run."""
+    input:
+        rows=[f"<results>/collections/{c}.parquet" for c in COLLECTIONS],
+        counts=[f"<results>/collections/{c}.counts.json" for c in COLLECTIONS],
+        usage=[f"<results>/embeddings/{c}.usage.json" for c in COLLECTIONS],
+        vectors=[f"<results>/embeddings/{c}.arrow" for c in COLLECTIONS],
+        inertia=[f"<results>/describe/{c}/inertia.csv" for c in COLLECTIONS],
+        map=[f"<results>/describe/{c}/map.parquet" for c in COLLECTIONS],
+        facts=[f"<results>/describe/{c}/facts.json" for c in COLLECTIONS],
+        contrast=[f"<results>/describe/{c}/contrast.csv" for c in COLLECTIONS],
+        histories=[f"<results>/encodings/{c}/{e}/history.csv" for c in COLLECTIONS for e in ENCODINGS],
+        models=[f"<results>/encodings/{c}/{e}/model.safetensors" for c in COLLECTIONS for e in ENCODINGS],
+        codes=[f"<results>/encodings/{c}/{e}/encoding.arrow" for c in COLLECTIONS for e in ENCODINGS],
+        relations=[f"<results>/relate/{r}/relations.parquet" for r in RELATIONS],
+        ends=[f"<results>/relate/{r}/ends.parquet" for r in RELATIONS],
+        scores=[f"<results>/relate/{r}/scores.parquet" for r in RELATIONS],
+        encoders=[f"<results>/relate/{r}/encoders.csv" for r in RELATIONS],
+        correlations=[f"<results>/relate/{r}/correlation/{e}.arrow" for r in RELATIONS for e in ENCODINGS],
+        provenance="<results>/provenance.json",
+    output:
+        report(
+            "<results>/report.html",
+            caption="../report/page.rst",
+            category="Page",
+            labels={"page": "everything in one page"},
+        ),
+    log:
+        "<logs>/page.log",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        collections=COLLECTIONS,
+        encodings=TRAINED,
+        relations=RELATIONS,
+        correlations=CORRELATED,
+        config=config,
+        code=code("report.py", "workflow/report/page.html.j2"),
+    script:
+        "../../scripts/report.py"
