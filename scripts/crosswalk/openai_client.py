@@ -1,4 +1,4 @@
-"""The embeddings endpoint of OpenAI, or of a service that speaks like it, with an answer trusted only once it is checked.
+"""The embeddings endpoint of OpenAI, or of a service that speaks like it; an answer is trusted once it is checked.
 
 The official client sends the request; it accepts a missing row, a shuffled order, a wrong length or NaN in silence, so
 the body is read and verified here. The key is read from the environment and never leaves the request's header.
@@ -48,9 +48,11 @@ class OpenAIEmbedder:
 
     def __init__(self, *, model, dimensions=None, base_url=None, organization=None, batch=None):
         self.url = (base_url or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
-        if urllib.parse.urlsplit(self.url).username is not None:
+        parts = urllib.parse.urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or parts.username is not None or parts.query:
             raise UserError(
-                f"embedding.base_url: must not hold a user name or password. Put the key in {KEY_VARIABLE}."
+                "embedding.base_url: must be an http or https address without user name, password or query. "
+                f"Put the key in {KEY_VARIABLE}."
             )
         self._key = os.environ.get(KEY_VARIABLE, "").strip()
         if not self._key:
@@ -92,8 +94,8 @@ class OpenAIEmbedder:
             sent.append(text)
         if cut:
             log.warning(
-                "%d texts are longer than %d bytes; tokens cannot be counted here, so they are cut there, where no text "
-                "can have more than %d tokens (embedding.batch.text_tokens)",
+                "%d texts are longer than %d bytes; tokens cannot be counted here, so they are cut there, where no "
+                "text can have more than %d tokens (embedding.batch.text_tokens)",
                 cut,
                 limit,
                 limit,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from crosswalk.canonical import canonical_axes, principal_components
 from crosswalk.items import average_by_group
 from worlds import world

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from crosswalk.items import BlockShuffle, average_by_group, folds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from crosswalk.items import BlockShuffle, average_by_group, folds
 
 
 def test_average_is_that_of_each_item_in_the_order_of_the_items():

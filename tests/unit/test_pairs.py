@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from crosswalk.pairs import unit_pairs
 from crosswalk.significance import max_p_values, pooled_p_values
 

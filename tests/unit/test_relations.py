@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from crosswalk.relations import (
     UNCONFIRMED_SHOWN,
     candidate_table,
@@ -32,7 +33,9 @@ def test_every_candidate_of_every_search_counts_towards_the_correction():
 
 
 def test_the_strict_list_is_corrected_over_searches_too():
-    tests = judge(pd.concat([table([0.001], [0.5], p_max=[0.03]), table([0.001], [0.5], "b", p_max=[0.02])]), alpha=0.05)
+    tests = judge(
+        pd.concat([table([0.001], [0.5], p_max=[0.03]), table([0.001], [0.5], "b", p_max=[0.02])]), alpha=0.05
+    )
     assert list(tests["confirmed"]) == [True, True]
     assert list(tests["strict"]) == [False, True]
 

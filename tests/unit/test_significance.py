@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from crosswalk.significance import (
     average_correlation,
     bootstrap_intervals,
@@ -34,7 +35,23 @@ def test_p_values_count_the_worlds_that_reach_the_observed():
 
 def test_false_discovery_rate_matches_the_published_example():
     # The fifteen p-values of Benjamini and Hochberg (1995), section 4: four are rejected at 0.05.
-    p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1]
+    p = [
+        0.0001,
+        0.0004,
+        0.0019,
+        0.0095,
+        0.0201,
+        0.0278,
+        0.0298,
+        0.0344,
+        0.0459,
+        0.3240,
+        0.4262,
+        0.5719,
+        0.6528,
+        0.7590,
+        1,
+    ]
     q = false_discovery_rate(p)
     assert (q <= 0.05).sum() == 4
     assert q[3] == pytest.approx(0.0095 * 15 / 4)
