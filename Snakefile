@@ -26,8 +26,8 @@ include: "workflow/rules/report.smk"
 
 localrules:
     all,
-    collect,
-    embed_all,
+    collections,
+    embeddings,
     relate,
 
 
@@ -39,13 +39,13 @@ rule all:
         "<results>/provenance.json",
 
 
-rule collect:
+rule collections:
     """Read, sample and check the collections, without embedding them."""
     input:
         "<results>/collections/checked.json",
 
 
-rule embed_all:
+rule embeddings:
     """Embed every collection."""
     input:
         [f"<results>/embeddings/{c}.arrow" for c in COLLECTIONS],

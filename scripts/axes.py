@@ -9,7 +9,7 @@ import numpy as np
 from crosswalk.canonical import canonical_axes
 from crosswalk.files import write_csv, write_vectors
 from crosswalk.items import linked_items
-from crosswalk.relations import candidate_table
+from crosswalk.significance import candidate_table
 
 settings = snakemake.params.settings
 ids, blocks, x, y = linked_items(*(snakemake.input[key] for key in ("x_rows", "y_rows", "x", "y")))

@@ -33,4 +33,5 @@ record = {
     "timings": timings,
 }
 write_json(snakemake.output[0], record)
-log.info("%d texts embedded, %d from the cache", sum(u["embedded"] for u in usage.values()), sum(u["cached"] for u in usage.values()))
+embedded, cached = (sum(one[key] for one in usage.values()) for key in ("embedded", "cached"))
+log.info("%d texts embedded, %d from the cache", embedded, cached)

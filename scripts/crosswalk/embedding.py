@@ -150,7 +150,7 @@ def open_store(embedder, cache):
 
 
 def vector_metadata(embedder, vectors):
-    """What the file of embeddings says about itself: dict of str to str."""
+    """What a file of embeddings says about itself, for `files.write_vectors`: dict of str to str."""
     about = {key: str(embedder.namespace[key]) for key in ("provider", "model")}
     return {**about, "dimensions": str(vectors.shape[1]), "normalised": "true"}
 

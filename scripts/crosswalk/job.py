@@ -33,3 +33,12 @@ def start(snakemake):
 
     sys.excepthook = hook
     return log
+
+
+def device(snakemake):
+    """ "cuda" if the job was given an accelerator and torch sees one, else "cpu"."""
+    if not snakemake.resources.get("gpu", 0):
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

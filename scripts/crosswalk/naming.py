@@ -29,7 +29,8 @@ CONTENT_WORDS = frozenset(
 STOP_WORDS = (ENGLISH_STOP_WORDS - CONTENT_WORDS) | {"does", "did", "doing", "having", "just", "let", "says", "used"}
 BREAK = re.compile(r"[.!?;:,()\[\]{}<>|=/\"“”\n]+")
 WORD = re.compile(r"(?<!\w)[^\W\d_]\w+(?:['’-]\w+)*")
-CONTRACTION = re.compile(r"['’](?:t|s|d|m|re|ve|ll)$")
+POSSESSIVE = re.compile(r"['’](?:s|d|m|re|ve|ll)$")
+NEGATION = re.compile(r"n['’]t$")
 SUFFIX = re.compile(r"(?:izations?|ations?|ions?|ings?|ers?|ors?|ed|ies|es|ly|[sey])$")
 
 
@@ -45,15 +46,16 @@ def phrases(text: str) -> list[str]:
     """The words and pairs of adjacent words of a text that hold no stop word, number or punctuation, in lower case."""
     found = []
     for part in BREAK.split(text.lower()):
-        before = None
+        before, end = None, 0
         for match in WORD.finditer(part):
-            word = CONTRACTION.sub("", match[0])
-            word = None if word in STOP_WORDS or word.endswith("n") and word != match[0] else word
-            if word and before and part[end : match.start()].isspace():  # noqa: F821 - set with `before`
+            word = POSSESSIVE.sub("", match[0])
+            if word in STOP_WORDS or NEGATION.search(word):
+                before = None
+                continue
+            if before and part[end : match.start()].isspace():
                 found.append(f"{before} {word}")
-            if word:
-                found.append(word)
-            before, end = word, match.end()  # noqa: F841
+            found.append(word)
+            before, end = word, match.end()
     return found
 
 
@@ -102,7 +104,7 @@ def log_odds(top, bottom, background, *, prior: float = PRIOR) -> np.ndarray:
 
 
 def ends(scores, mask) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the top and of the bottom fifth (at least one each) of the masked items; ties by order of the items."""
+    """Indices of the top and of the bottom fifth (at least one each) of the masked items; ties in order of items."""
     chosen = np.flatnonzero(mask)
     order = chosen[np.argsort(np.asarray(scores)[chosen], kind="stable")]
     size = max(1, round(ENDS * len(order))) if len(order) > 1 else 0
@@ -140,10 +142,8 @@ def name_traits(
         both = {**high, **low}
         z, cosine = _standard(both.values()), _standard(rows[[place[p] for p in both]] @ direction)
         worth = dict(zip(both, z + cosine, strict=True))
-        chosen = [
-            _distinct(sorted(side, key=lambda p: (-sign * worth[p], p)), rows, place, n)  # noqa: B023 - used at once
-            for side, sign in ((high, 1), (low, -1))
-        ]
+        ranked = sorted(high, key=lambda p: (-worth[p], p)), sorted(low, key=lambda p: (worth[p], p))
+        chosen = [_distinct(side, rows, place, n) for side in ranked]
         means = [_unit(rows[[place[p] for p in side]].mean(axis=0)) if side else 0.0 for side in chosen]
         names.append(Name(*chosen, _fidelity(column, ~train, vectors, means)))
     return names
@@ -203,6 +203,41 @@ def sentence(
     return f"{halves}; {figures}"
 
 
+def describe_relations(relations, ends, names, *, collections, verb):
+    """The table that people read: relations with names, fidelity, a sentence, and the ids of the texts shown.
+
+    relations, ends: as in `relations.Relations`; names: {"x": [Name of each relation], "y": ...}; collections: names of x and y;
+    verb: joins the halves of the sentence. Returns a DataFrame, one row for each relation.
+    """
+    table = relations.copy()
+    for key in ("x", "y"):
+        table[f"{key}_high"] = [", ".join(name.high) for name in names[key]]
+        table[f"{key}_low"] = [", ".join(name.low) for name in names[key]]
+        table[f"{key}_fidelity"] = np.array([name.fidelity for name in names[key]], dtype=np.float64)
+    table["sentence"] = [
+        sentence(
+            x=collections[0],
+            y=collections[1],
+            x_high=names["x"][i].high,
+            x_low=names["x"][i].low,
+            y_high=names["y"][i].high,
+            y_low=names["y"][i].low,
+            r=row.r,
+            interval=(row.r_low, row.r_high),
+            q=row.q,
+            echo=row.echo,
+            beyond=row.beyond,
+            verb=verb,
+        )
+        for i, row in enumerate(relations.itertuples())
+    ]
+    ids = ends.groupby(["relation", "side", "end"], sort=False)["id"].agg("|".join)
+    for key in ("x", "y"):
+        for end in ("high", "low"):
+            table[f"{key}_{end}_ids"] = [ids[number, key, end] for number in relations["relation"]]
+    return table
+
+
 def _candidates(vocabulary, scores, train, background, prior, count):
     """The phrases of each end with the greatest z-scores, as two dicts of phrase to z."""
     if not len(vocabulary.phrases) or not background.sum():
@@ -234,7 +269,7 @@ def _stems(phrase):
     """The words of a phrase without their endings: a crude stemmer, for it has only to find kin among 40 phrases."""
     stems = set()
     for word in re.split(r"[\s-]+", phrase):
-        while len(shorter := SUFFIX.sub("", word)) >= 3 and shorter != word and (len(shorter) > 3 or word[-1] == "s"):
+        while len(shorter := SUFFIX.sub("", word)) >= 3 and shorter != word:
             word = shorter
         stems.add(word)
     return stems

@@ -3,7 +3,9 @@
 Every text goes through the template's escaping; the page asks for nothing from outside and runs no script.
 """
 
+import itertools
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 import yaml
+from markupsafe import Markup
 
 from crosswalk import figures
 
@@ -315,10 +318,20 @@ def _template():
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "whole": _whole, "chance": _chance, "cut": _cut, "words": _words}
+    environment.filters |= {"number": _number, "whole": _whole, "chance": _chance, "cut": _cut, "words": _words, "inline": _inline()}
     environment.tests["known"] = _known
     environment.globals["EXCERPT"] = EXCERPT_CHARS
     return environment.get_template("page.html.j2")
+
+
+def _inline():
+    """A filter that puts a figure into the page as it is, with ids that no other figure has."""
+    count = itertools.count(1)
+
+    def inline(svg):
+        return Markup(re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>f{next(count)}-", svg))
+
+    return inline
 
 
 def _number(value, digits=2):

@@ -5,32 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from crosswalk.significance import false_discovery_rate, max_p_values, pooled_p_values
+from crosswalk.significance import false_discovery_rate
 
 UNCONFIRMED_SHOWN = 5  # distinct findings kept beside the confirmed ones, so that "nothing found" can be looked into
 FIFTH = 5  # a trait's two ends are the top and bottom fifth of the items
-
-
-def candidate_table(family, x_unit, y_unit, *, r, low, high, stability, statistic, null):
-    """One row for each candidate that a search tested.
-
-    family: name of the search; x_unit, y_unit: (m,) numbers of the units; r, low, high, stability: (m,);
-    statistic: (m,) what is compared with `null`, the same statistic in each shuffled world.
-    Returns a DataFrame with `p`, against all candidates of all worlds, and `p_max`, against the best of each.
-    """
-    return pd.DataFrame(
-        {
-            "family": family,
-            "x_unit": x_unit,
-            "y_unit": y_unit,
-            "r": r,
-            "r_low": low,
-            "r_high": high,
-            "p": pooled_p_values(statistic, null),
-            "p_max": max_p_values(statistic, null),
-            "stability": stability,
-        }
-    )
 
 
 def judge(tests, *, alpha):
@@ -177,7 +155,7 @@ def collect_relations(
 def compare_encoders(tables, encodings, explained, *, alpha):
     """What each encoder found, beside as many principal components as it has units.
 
-    tables: one table from `candidate_table` for each encoding and each baseline; encodings: names such as
+    tables: one table from `significance.candidate_table` for each encoding and each baseline; encodings: names such as
     "topk-32/seed-42"; explained: share of variance each explains, x then y, two for each encoding.
     Each search is corrected by itself here, so that encoders compare whatever else was run.
     Returns a DataFrame with one row for each encoding.

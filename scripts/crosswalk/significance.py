@@ -1,6 +1,7 @@
 """Tests and intervals for correlations measured on items that the search did not see."""
 
 import numpy as np
+import pandas as pd
 
 
 def fold_correlations(u, v, fold, *, folds):
@@ -80,3 +81,25 @@ def bootstrap_intervals(u, v, fold, blocks, *, folds, resamples, seed, level=0.9
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(total, [tail, 100 - tail], axis=0)
     return low, high
+
+
+def candidate_table(family, x_unit, y_unit, *, r, low, high, stability, statistic, null):
+    """One row for each candidate that a search tested.
+
+    family: name of the search; x_unit, y_unit: (m,) numbers of the units; r, low, high, stability: (m,);
+    statistic: (m,) what is compared with `null`, the same statistic in each shuffled world.
+    Returns a DataFrame with `p`, against all candidates of all worlds, and `p_max`, against the best of each.
+    """
+    return pd.DataFrame(
+        {
+            "family": family,
+            "x_unit": x_unit,
+            "y_unit": y_unit,
+            "r": r,
+            "r_low": low,
+            "r_high": high,
+            "p": pooled_p_values(statistic, null),
+            "p_max": max_p_values(statistic, null),
+            "stability": stability,
+        }
+    )

@@ -80,9 +80,9 @@ def read(paths, *, columns=None, raw=(), fmt="auto", max_bad_lines=0.01, tally=N
     paths = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     tally = Tally() if tally is None else tally
     columns = None if columns is None else list(dict.fromkeys(columns))
-    formats = [_format(path, fmt) for path in paths]
     for path in paths:
         _check_file(path)
+    formats = [_format(path, fmt) for path in paths]
     malformed = _Malformed(tally, max_bad_lines)
     unseen = set(columns or ())
     rows = tally.read

@@ -1,6 +1,7 @@
 """A config is checked whole, before anything runs."""
 
 import copy
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,12 @@ def test_a_secret_in_the_config_is_refused_and_not_repeated(config, text):
 
 
 def test_every_key_has_a_description_and_optional_ones_a_default():
+    words = {"additionalProperties", "default", "description", "enum", "exclusiveMaximum", "exclusiveMinimum", "format"}
+    words |= {"items", "maxItems", "maximum", "minItems", "minLength", "minProperties", "minimum", "pattern"}
+    words |= {"properties", "propertyNames", "required", "title", "type", "uniqueItems", "$schema"}
+
     def walk(schema, path):
+        assert set(schema) <= words, f"{path}: {set(schema) - words}; is a comma not quoted?"
         for name, sub in schema.get("properties", {}).items():
             at = f"{path}.{name}"
             assert sub.get("description") or sub.get("properties") or "additionalProperties" in sub, (
@@ -151,3 +157,12 @@ def test_the_shipped_configs_pass(monkeypatch, tmp_path):
             if "path" in collection["source"]:
                 collection["source"] = {"docs": ["numpy"]}
         check_config(config, SCHEMA)
+
+
+def test_the_documentation_is_that_of_the_schema():
+    spec = importlib.util.spec_from_file_location("document", ROOT / "config/document.py")
+    document = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(document)
+    assert (ROOT / "config/README.md").read_text(encoding="utf-8") == document.document(SCHEMA), (
+        "run `python config/document.py`"
+    )

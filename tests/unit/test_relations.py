@@ -6,7 +6,6 @@ import pytest
 
 from crosswalk.relations import (
     UNCONFIRMED_SHOWN,
-    candidate_table,
     collect_relations,
     compare_encoders,
     distinct,
@@ -16,6 +15,7 @@ from crosswalk.relations import (
     judge,
     mean_shift,
 )
+from crosswalk.significance import candidate_table
 
 
 def table(p, r, family="axes", p_max=None):

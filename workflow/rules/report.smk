@@ -6,7 +6,7 @@ outputs  <results>/report.html, <results>/provenance.json
 
 # One entry per file, in the order in which the page's inputs are collected.
 TRAINED = [[c, *e.replace("/seed-", "-").rsplit("-", 2)] for c in COLLECTIONS for e in ENCODINGS]
-CORRELATED = [[r, e] for r in RELATIONS for e in ENCODINGS]
+CORRELATED = [[r, *e.replace("/seed-", "-").rsplit("-", 2)] for r in RELATIONS for e in ENCODINGS]
 
 
 rule provenance:
@@ -70,6 +70,6 @@ rule page:
         relations=RELATIONS,
         correlations=CORRELATED,
         config=config,
-        code=code("report.py", "workflow/report/page.html.j2"),
+        code=code("report.py", "scripts/crosswalk/page.html.j2", "scripts/crosswalk/page.css"),
     script:
         "../../scripts/report.py"
