@@ -1,6 +1,6 @@
 """Write config/README.md from the schema: every key with its type, default and meaning.
 
-    python config/document.py
+python config/document.py
 """
 
 import json
@@ -54,9 +54,15 @@ def _type(sub):
         return " or ".join(f"`{value}`" for value in sub["enum"])
     kinds = sub.get("type", "any")
     kinds = [kinds] if isinstance(kinds, str) else kinds
-    words = {"object": "mapping", "array": "list", "string": "text", "integer": "whole number", "boolean": "true or false"}
+    words = {
+        "object": "mapping",
+        "array": "list",
+        "string": "text",
+        "integer": "whole number",
+        "boolean": "true or false",
+    }
     inner = sub.get("items", {})
-    of = f" of {_type(inner)}" if "array" in kinds and inner and "array" != inner.get("type") else ""
+    of = f" of {_type(inner)}" if "array" in kinds and inner and inner.get("type") != "array" else ""
     return " or ".join(words.get(kind, kind) + (of if kind == "array" else "") for kind in kinds)
 
 

@@ -244,6 +244,7 @@ def _points(axes, x, y, *, total, color, square=False, size=3.4, alpha=0.8):
     stops = np.repeat(np.column_stack([x, y]), 2, axis=0)
     path = Path(stops, np.tile([Path.MOVETO, Path.LINETO], len(x)))
     cap = "projecting" if square else "round"
+    path.should_simplify = False  # which would take lines of no length for none at all
     lw = size * (0.85 if square else 1)
     patch = PathPatch(path, fill=False, color=color, lw=lw, alpha=alpha, capstyle=cap, transform=axes.transData)
     axes.add_artist(patch)  # `add_patch` would walk through every point for the limits
@@ -282,6 +283,7 @@ def _svg(figure, name):
     head = f'<svg class="{name}" viewBox="{box[0][9:-1]}" width="{float(box[1]):.0f}" height="{float(box[2]):.0f}" '
     text = head + 'aria-hidden="true">' + text[text.index(">") + 1 :]
     text = re.sub(r'<g id="[^"]*"', "<g", text).replace("xlink:href", "href")
+    text = re.sub(r' transform="rotate\(-?0 [^"]*"', "", text)
     text = re.sub(r"; font-family: [^;\"]*", "", text)
     text = re.sub(r'\bd="([^"]*)"', lambda m: f'd="{_shorten(m[1])}"', text)
     for colour, variable in _VARIABLES.items():

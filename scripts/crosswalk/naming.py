@@ -258,7 +258,10 @@ def _distinct(ranked, rows, place, n):
             break
         stems = _stems(phrase)
         if not any(
-            stems <= _stems(other) or stems >= _stems(other) or rows[place[phrase]] @ rows[place[other]] > ALIKE
+            stems <= _stems(other)
+            or stems >= _stems(other)
+            or _closed(phrase) == _closed(other)
+            or rows[place[phrase]] @ rows[place[other]] > ALIKE
             for other in chosen
         ):
             chosen.append(phrase)
@@ -273,6 +276,11 @@ def _stems(phrase):
             word = shorter
         stems.add(word)
     return stems
+
+
+def _closed(phrase):
+    """The phrase written as one word: `fine-tuning` and `fine tuning` are `finetuning`."""
+    return re.sub(r"[\s_-]", "", phrase)
 
 
 def _fidelity(scores, test, vectors, means):

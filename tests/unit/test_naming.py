@@ -147,6 +147,7 @@ def test_a_name_says_each_thing_once():
         "synonym",
         "plot holes",
         "plot twist",
+        "plotholes",
     ]
     rows = np.eye(len(ranked))
     rows[7] = rows[3] * 0.9 + rows[7] * np.sqrt(1 - 0.9**2)
