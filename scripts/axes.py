@@ -38,9 +38,11 @@ tests = candidate_table(
     null=found.null,
 )
 write_csv(snakemake.output.tests, tests)
-write_vectors(snakemake.output.x_scores, ids, found.x_scores, column="score")
-write_vectors(snakemake.output.y_scores, ids, found.y_scores, column="score")
-write_vectors(snakemake.output.x_directions, units.astype(str), found.x_directions.T, column="direction")
+# A row for each candidate: there may be none.
+candidates = [str(i) for i in range(len(tests))]
+write_vectors(snakemake.output.x_scores, candidates, found.x_scores.T, column="score")
+write_vectors(snakemake.output.y_scores, candidates, found.y_scores.T, column="score")
+write_vectors(snakemake.output.x_directions, candidates, found.x_directions.T, column="direction")
 write_vectors(snakemake.output.y_directions, tests["y_unit"].astype(str), found.y_directions.T, column="direction")
 log.info("%d items, %d axes; held-out r of the strongest %.3f, p %.2g", len(ids), len(tests), found.r[0], tests["p"][0])
 log.info("%d of %d axes have p <= 0.05 before correction", (tests["p"] <= 0.05).sum(), len(tests))

@@ -35,8 +35,10 @@ tests = candidate_table(
     null=found.null,
 )
 write_csv(snakemake.output.tests, tests)
-write_vectors(snakemake.output.x_scores, ids, found.x_scores, column="score")
-write_vectors(snakemake.output.y_scores, ids, found.y_scores, column="score")
+# A row for each candidate: there may be none.
+candidates = [str(i) for i in range(len(tests))]
+write_vectors(snakemake.output.x_scores, candidates, found.x_scores.T, column="score")
+write_vectors(snakemake.output.y_scores, candidates, found.y_scores.T, column="score")
 with np.errstate(invalid="ignore", divide="ignore"):
     matrix = np.nan_to_num(np.corrcoef(np.hstack([x, y]), rowvar=False))
 units = [f"x{i}" for i in range(x.shape[1])] + [f"y{j}" for j in range(y.shape[1])]

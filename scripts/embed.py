@@ -2,13 +2,13 @@
 
 from crosswalk import files
 from crosswalk.embedding import embed, open_embedder, open_store, vector_metadata
-from crosswalk.job import start
+from crosswalk.job import device, start
 
 log = start(snakemake)
 embedder = open_embedder(
     snakemake.params.settings,
     lexical=list(snakemake.input.lexical),
-    device=snakemake.params.device,
+    device=device(snakemake),
     threads=snakemake.threads,
     seed=snakemake.params.seed,
 )

@@ -14,12 +14,12 @@ from crosswalk.relations import collect_relations, compare_encoders, judge
 source, settings = snakemake.input, snakemake.params.settings
 tables = [pd.read_csv(path) for path in source.tests]
 searches = 1 + len(snakemake.params.encodings)
-tests = judge(pd.concat(tables[:searches], ignore_index=True), alpha=settings["alpha"])
+tests = judge(pd.concat([t for t in tables[:searches] if len(t)], ignore_index=True), alpha=settings["alpha"])
 write_csv(snakemake.output.tested, tests)
 
 ids, blocks, x, y = linked_items(source.x_rows, source.y_rows, source.x, source.y)
-x_scores = np.hstack([read_vectors(path, ids=ids)[1] for path in source.x_scores])
-y_scores = np.hstack([read_vectors(path, ids=ids)[1] for path in source.y_scores])
+x_scores = np.vstack([read_vectors(path)[1] for path in source.x_scores]).T
+y_scores = np.vstack([read_vectors(path)[1] for path in source.y_scores]).T
 found = collect_relations(
     tests, x_scores, y_scores,
     items=ids,

@@ -8,15 +8,16 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from crosswalk.files import atomic, read_json, read_parquet, read_vectors
-from crosswalk.page import Collection, Encoding, Study, render
+from crosswalk.page import render
+from crosswalk.sections import Collection, Encoding, Study
 
 source, params = snakemake.input, snakemake.params
 encodings = {}
-for (collection, *label), history, model, codes in zip(
+for (collection, encoder, dim, seed), history, model, codes in zip(
     params.encodings, source.histories, source.models, source.codes, strict=True
 ):
-    _, values, _ = read_vectors(codes)
-    encodings.setdefault(collection, []).append(Encoding(*label, pd.read_csv(history), values, load_file(model)))
+    encoding = Encoding(encoder, int(dim), int(seed), pd.read_csv(history), read_vectors(codes)[1], load_file(model))
+    encodings.setdefault(collection, []).append(encoding)
 
 collections = []
 for i, name in enumerate(params.collections):

@@ -1,13 +1,15 @@
 """Draw the rows of one collection and render each as one text."""
 
+from crosswalk.job import start
+
+log = start(snakemake)
+
 from pathlib import Path
 
 from crosswalk.files import write_json
-from crosswalk.job import start
 from crosswalk.sampling import sample
 from crosswalk.sources import digest, resolve
 
-log = start(snakemake)
 params, settings = snakemake.params, snakemake.params.settings
 source = resolve(snakemake.input.source, url="url" in settings["source"])
 target = resolve(snakemake.input.get("target", []))

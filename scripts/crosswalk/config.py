@@ -180,8 +180,12 @@ def _references(config, root):
                 faults.append(f"{at}.link.to: '{link['to']}' is itself linked; link to a collection of items")
             if collection["sample"] != {"n": None, "order": "random"}:
                 faults.append(f"{at}.sample: rows of a linked collection are drawn by link.take; remove `sample`")
-        reserved = {"id", "group", "text", "block"} & set(collection["keep"])
-        faults += [f"{at}.keep: '{column}' is a name the tables use themselves" for column in sorted(reserved)]
+        same = {"id": collection["id"], "group": link["on"] if link else collection["id"], "block": collection["block"]}
+        for column in sorted({"id", "group", "text", "block"} & set(collection["keep"])):
+            if same.get(column) != column:
+                faults.append(
+                    f"{at}.keep: '{column}' is a name the tables use themselves; rename the column in the source"
+                )
     for name, relation in config.get("relate", {}).items():
         faults += _relation_faults(f"relate.{name}", relation, collections)
     needs = max(config["encode"]["dims"], default=0) if config["encode"]["encoders"] else 0
@@ -204,6 +208,9 @@ def _references(config, root):
                 faults.append(
                     f"embedding.{key}: has no effect with provider '{embedding['provider']}'; set provider: openai"
                 )
+    for name, relation in config["relate"].items():
+        if relation["method"] == "as_published" and not config["encode"]["encoders"]:
+            faults.append(f"relate.{name}.method: as_published needs an encoder; add one to encode.encoders")
     return faults
 
 

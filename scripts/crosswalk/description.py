@@ -4,8 +4,8 @@ k-means is Lloyd's (1982), seeded by k-means++ (Arthur and Vassilvitskii, 2007);
 """
 
 import json
-import logging
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +16,16 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from crosswalk.errors import UserError
+
 COMPONENTS = 50  # k-means sees this many principal components: distances hardly change, the time does
 ELBOW_ROWS = 2000  # rows behind the elbow; its shape is that of the whole collection
-
-_log = logging.getLogger(__name__)
+SUGGESTED = 8  # labels that an error message offers
 
 
 @dataclass(frozen=True)
 class Reduced:
-    """Standardised rows in their first principal components: scores (n, c) float64; explained (c,) shares of variance."""
+    """Rows in their first principal components: scores (n, c) float64; explained (c,), their shares of variance."""
 
     scores: np.ndarray
     explained: np.ndarray
@@ -59,7 +60,7 @@ def elbow(scores, *, max_clusters, seed, rows=ELBOW_ROWS):
     """
     if len(scores) > rows:
         scores = scores[np.sort(np.random.default_rng(seed).choice(len(scores), rows, replace=False))]
-    most = min(max_clusters, len(np.unique(scores, axis=0)))
+    most = min(max_clusters, _distinct(scores))
     inertia, best = [], None
     with threadpool_limits(1):
         for k in tqdm(range(1, most + 1), desc="elbow", disable=None, leave=False):
@@ -78,7 +79,7 @@ def cluster(scores, *, clusters, seed):
     scores: (n, c); clusters: at most the number of distinct rows is made. Returns int64 (n,), numbered from 1, the
     largest cluster first.
     """
-    most = min(clusters, len(np.unique(scores, axis=0)))
+    most = min(clusters, _distinct(scores))
     with threadpool_limits(1):
         found = _kmeans(scores, most, "k-means++", seed, starts=4).labels_
     sizes = np.bincount(found, minlength=most)
@@ -87,32 +88,40 @@ def cluster(scores, *, clusters, seed):
     return rank[found]
 
 
-def carries(values, label, *, min_count=0):
-    """Which rows carry a label.
+def labelled(values, *, contrast):
+    """Which rows carry each of the two labels that are compared.
 
-    values: n strings or None: the label itself, a JSON list of labels, or a JSON list of {name, count}, in which the
-    count must exceed `min_count`. Returns bool (n,).
+    values: n strings or None, each the label itself, a JSON list of labels, or a JSON list of {name, count};
+    contrast: dict of column, values (the two labels) and min_count, which a count must exceed.
+    Returns bool (n,) twice. Raises UserError if a label is carried by no row, with the labels that are.
     """
-    return np.array([label in _labels(value, min_count) for value in values], dtype=bool)
+    least = contrast.get("min_count", 0)
+    carried = [_labels(value, least) for value in values]
+    masks = []
+    for label in contrast["values"]:
+        masks.append(np.array([label in own for own in carried], dtype=bool))
+        if not masks[-1].any():
+            counts = Counter(name for own in carried for name in own)
+            common = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:SUGGESTED]
+            raise UserError(
+                f"contrast.values: no row has {label!r} in column {contrast['column']!r}. "
+                f"The most common there: {', '.join(f'{name!r} ({n} rows)' for name, n in common) or 'none at all'}."
+            )
+    return masks
 
 
-def common_labels(values, *, min_count=0, most=8):
-    """The labels that most rows carry, the commonest first; for an error message."""
-    found = pd.Series([label for value in values for label in _labels(value, min_count)], dtype=object)
-    return sorted(found.value_counts().items(), key=lambda item: (-item[1], item[0]))[:most]
-
-
-def difference(vectors, a, b):
+def difference(vectors, a, b, *, space):
     """Difference of the mean of rows `a` and the mean of rows `b`, in each dimension.
 
-    vectors: (n, d); a, b: bool (n,), each with at least one row; a row may be in both, and then cancels out.
-    Returns a DataFrame with dimension (from 0), difference, sd (of the dimension over all rows), n_a, n_b.
+    vectors: (n, d); a, b: bool (n,), each with at least one row; a row may be in both; space: what they are rows of.
+    Returns a DataFrame with space, dimension (from 0), difference, sd (of the dimension over all rows), n_a, n_b.
     """
     vectors = np.asarray(vectors, dtype=np.float64)
     if not (a.any() and b.any()):
         raise ValueError("a difference of means needs rows on both sides")
     return pd.DataFrame(
         {
+            "space": space,
             "dimension": np.arange(vectors.shape[1]),
             "difference": vectors[a].mean(0) - vectors[b].mean(0),
             "sd": vectors.std(0),
@@ -125,19 +134,14 @@ def difference(vectors, a, b):
 def _labels(value, min_count):
     if not isinstance(value, str):
         return set()
-    found = {value}
-    if value.lstrip().startswith("["):
-        try:
-            entries = json.loads(value)
-        except ValueError:
-            return found
-        for entry in entries:
-            if not isinstance(entry, dict):
-                found.add(str(entry))
-            elif _number(entry.get("count")) > min_count:
-                found.add(str(entry.get("name")))
-        found.discard(value)
-    return found
+    try:
+        entries = json.loads(value) if value.lstrip().startswith("[") else None
+    except ValueError:
+        entries = None
+    if entries is None:
+        return {value}
+    named = [e for e in entries if isinstance(e, dict) and _number(e.get("count")) > min_count]
+    return {str(e) for e in entries if not isinstance(e, dict)} | {str(e.get("name")) for e in named}
 
 
 def _number(value):
@@ -145,6 +149,10 @@ def _number(value):
         return float(value)
     except (TypeError, ValueError):
         return float("-inf")
+
+
+def _distinct(scores):
+    return len(np.unique(scores.round(6), axis=0))  # equal rows part in the last digits when they are projected
 
 
 def _kmeans(scores, k, init, seed, starts=1):

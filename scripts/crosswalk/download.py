@@ -77,7 +77,7 @@ class _Answer(NamedTuple):
 
 
 def _download(url, part, path, *, attempts, pause, resume_blindly):
-    for attempt in range(attempts):
+    for attempt in range(1 if url.startswith("file:") else attempts):
         if attempt:
             time.sleep(pause * 2 ** (attempt - 1))
         try:

@@ -62,8 +62,8 @@ def embed(texts, embedder, *, store=None):
     """Unit vectors of texts.
 
     texts: n strings; embedder: an `Embedder`; store: a `Store` of its namespace, or None to keep nothing.
-    Each distinct text that the store lacks is embedded once. A chunk is in the store before the next one is asked
-    for, so an interruption costs at most the chunk in flight.
+    Each distinct text, as it is sent, that the store lacks is embedded once. A chunk is in the store before the next
+    one is asked for, so an interruption costs at most the chunk in flight.
     Returns a Result; usage has texts, distinct, cached, embedded, requests, tokens, cut (distinct texts of which the
     model sees only the beginning) and seconds. Raises UserError for an empty text, or as the embedder does.
     """
@@ -72,11 +72,13 @@ def embed(texts, embedder, *, store=None):
     for row, text in enumerate(texts):
         if not text.strip():
             raise UserError(f"text {row + 1} of {len(texts)} is empty: no model embeds that. Leave such rows out.")
-    rows = {}
-    inverse = np.fromiter((rows.setdefault(text, len(rows)) for text in texts), np.int64, len(texts))
-    distinct, cut = embedder.prepare(list(rows))
-    vectors, usage = _known_or_new(distinct, embedder, store)
-    usage = {"texts": len(texts), "distinct": len(distinct), "cut": cut, **usage}
+    distinct = list(dict.fromkeys(texts))
+    sent, cut = embedder.prepare(distinct)
+    rows = {text: row for row, text in enumerate(dict.fromkeys(sent))}  # texts that differ only past the cut share one
+    row_of = {text: rows[short] for text, short in zip(distinct, sent, strict=True)}
+    inverse = np.fromiter((row_of[text] for text in texts), np.int64, len(texts))
+    vectors, usage = _known_or_new(list(rows), embedder, store)
+    usage = {"texts": len(texts), "distinct": len(rows), "cut": cut, **usage}
     usage["seconds"] = round(time.perf_counter() - began, 3)
     log.info(
         "%(texts)d texts, %(distinct)d distinct: %(cached)d from the store, %(embedded)d embedded "
@@ -85,7 +87,7 @@ def embed(texts, embedder, *, store=None):
     )
     if cut:
         log.warning("%d texts are longer than the model reads; it sees only their beginning", cut)
-    return Result(vectors if len(distinct) == len(texts) else vectors[inverse], usage)
+    return Result(vectors if len(rows) == len(texts) else vectors[inverse], usage)
 
 
 def unit_rows(vectors, *, count, dimensions=None):
@@ -157,9 +159,9 @@ def vector_metadata(embedder, vectors):
 
 def _known_or_new(texts, embedder, store):
     keys = text_keys(texts)
-    width = store.dimensions if store else embedder.dimensions
+    width = embedder.dimensions if store is None else store.dimensions
     out = np.empty((len(texts), width or 0), np.float32)
-    known = store.read(keys, out) if store and width else np.zeros(len(texts), bool)
+    known = store.read(keys, out) if store is not None and width else np.zeros(len(texts), bool)
     new = np.flatnonzero(~known)
     wanted = [texts[i] for i in new]
     usage = {"cached": int(known.sum()), "embedded": len(new), "requests": 0, "tokens": 0}
@@ -169,12 +171,12 @@ def _known_or_new(texts, embedder, store):
             if not out.shape[1]:
                 out = np.empty((len(texts), answer.vectors.shape[1]), np.float32)
             out[new[part]] = answer.vectors
-            if store:
+            if store is not None:
                 store.append(keys[new[part]], answer.vectors, tokens=answer.tokens)
             usage["requests"] += answer.requests
             usage["tokens"] += answer.tokens
             bar.update(len(answer.vectors))
-    if store and len(new):
+    if store is not None and len(new):
         # Another job may have bought the same text meanwhile: all then take the vector that was there first.
         store.refresh()
         store.read(keys, out)

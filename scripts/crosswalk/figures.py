@@ -1,8 +1,8 @@
 """The report's figures in one style: inline SVG that takes its colours from the page, and PNG for matrices.
 
-Nothing here holds a user's text: a figure is drawn from numbers and the names of encoders, and the page escapes the
-rest. The palette is Okabe and Ito's (2008), which colour-blind readers can tell apart; lines also differ by dash, maps
-by number, and matrices are drawn in cividis (Nunez et al., 2018), whose lightness grows with the value.
+Nothing here holds a text that was read: figures are drawn from numbers and the names of collections and encoders. The
+palette is Okabe and Ito's (2008), which colour-blind readers can tell apart; lines also differ by dash, clusters by
+number, and matrices are drawn in cividis (Nunez et al., 2018), whose lightness grows with the value.
 """
 
 import base64
@@ -29,7 +29,7 @@ _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "crosswalk",
     "text.parse_math": False,
-    "font.size": 9,
+    "font.size": 10,
     "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -166,17 +166,22 @@ def losses(histories):
         return _svg(figure, "losses")
 
 
-def held_out(x, y):
-    """Scores of every item on both sides of a relation, with the line of least squares. x, y: (n,). Returns SVG."""
+def held_out(x, y, *, names):
+    """Scores of every item on both sides of a relation, with the line of least squares.
+
+    x, y: (n,); names: of the two collections. Returns SVG.
+    """
     with _style():
-        figure, axes = _figure(3.2, width=4.2, layout=None)  # one for each relation, and a layout takes most of the time
+        figure, axes = _figure(
+            3.2, width=4.2, layout=None
+        )  # one for each relation, and a layout takes most of the time
         figure.subplots_adjust(left=0.13, right=0.98, bottom=0.15, top=0.97)
         _points(axes, x, y, total=len(x), color=SERIES[0], size=2.6, alpha=0.55)
         if len(x) > 1 and np.std(x) > 0:
             slope, start = np.polyfit(x, y, 1)
             ends = np.array([np.min(x), np.max(x)])
-            axes.plot(ends, start + slope * ends, color=SERIES[1], lw=1.8)
-        axes.set(xlabel="score of x", ylabel="score of y")
+            axes.plot(ends, start + slope * ends, color=INK, lw=1.6)
+        axes.set(xlabel=f"score of {names[0]}", ylabel=f"score of {names[1]}")
         return _svg(figure, "scores")
 
 
@@ -257,11 +262,13 @@ def _end_labels(figure, axes, ends):
     figure.draw_without_rendering()
     order = sorted(ends, key=lambda name: ends[name][1])
     places = axes.transData.transform([ends[name] for name in order])
-    step, above = 10.0 * figure.dpi / 72, -np.inf
-    for name, up in zip(order, places[:, 1], strict=True):
-        above = max(up, above + step)
+    heights = places[:, 1] * 72 / figure.dpi
+    steps = 10.0 * np.arange(len(order))
+    spread = np.maximum.accumulate(heights - steps) + steps  # the least heights that are a step apart
+    spread -= (spread - heights).mean()
+    for name, up, down in zip(order, spread, heights, strict=True):
         axes.annotate(
-            str(name), ends[name], xytext=(5, (above - up) * 72 / figure.dpi), textcoords="offset points",
+            str(name), ends[name], xytext=(5, up - down), textcoords="offset points",
             va="center", fontsize=8, annotation_clip=False,
         )  # fmt: skip
 
@@ -288,7 +295,7 @@ def _svg(figure, name):
     text = re.sub(r'\bd="([^"]*)"', lambda m: f'd="{_shorten(m[1])}"', text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(f": {colour}", f": var({variable})")
-    return re.sub(r"\s*\n\s*", "\n", text)
+    return re.sub(r"\s*\n\s*", "\n", text).strip()
 
 
 def _shorten(path):

@@ -206,8 +206,8 @@ def sentence(
 def describe_relations(relations, ends, names, *, collections, verb):
     """The table that people read: relations with names, fidelity, a sentence, and the ids of the texts shown.
 
-    relations, ends: as in `relations.Relations`; names: {"x": [Name of each relation], "y": ...}; collections: names of x and y;
-    verb: joins the halves of the sentence. Returns a DataFrame, one row for each relation.
+    relations, ends: as in `relations.Relations`; names: {"x": [Name of each relation], "y": ...}; collections: names
+    of x and y; verb: joins the halves of the sentence. Returns a DataFrame, one row for each relation.
     """
     table = relations.copy()
     for key in ("x", "y"):

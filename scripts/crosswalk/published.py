@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from crosswalk.items import average_by_group
+
 # How many rows of the sorted texts the notebook reads at an end.
 SHOWN = 5
 
@@ -28,16 +30,71 @@ class Ends(NamedTuple):
     high: np.ndarray
 
 
+class Published(NamedTuple):
+    """What one encoding gives: relations, ends and scores as the default method writes them, and the matrix."""
+
+    relations: pd.DataFrame
+    ends: pd.DataFrame
+    scores: pd.DataFrame
+    matrix: np.ndarray
+
+
+def relate(sides, codes, weights, *, encoder, collections, critical=1000, shown=SHOWN, first=1) -> Published:
+    """Go the notebook's way from the codes of one encoding to pairs of units and the texts at their ends.
+
+    sides: {"x": (rows, embeddings), "y": ...}, rows with id, group and text; codes: {"x": (rows, dim), "y": ...};
+    weights: {"x": tensors with "encoder.weight" (dim, width) and "decoder.weight" (width, dim), "y": ...};
+    encoder: its name; collections: names of x and y; critical: weights kept of a unit; shown: pairs, and texts of an
+    end; first: number of the first relation.
+    The notebook read decoder weights for x and encoder weights for y.
+    """
+    (x_rows, x), (y_rows, y) = sides["x"], sides["y"]
+    position = {item: i for i, item in enumerate(x_rows["id"])}
+    groups = y_rows["group"].map(position).to_numpy()
+    matrix = correlation_matrix(codes["x"], codes["y"], groups)
+    table = relations(pairs(matrix, codes["x"].shape[1]), encoder=encoder, rows=len(y_rows), count=shown)
+    table["relation"] += first - 1
+    items = x_rows["id"].to_numpy()[np.unique(groups)]
+    means = average_by_group(codes["y"], y_rows["group"].to_numpy(), items)
+    texts, scores = [], []
+    for row in table.itertuples():
+        x_cosines = cosines(x, unit_vector(weights["x"]["decoder.weight"].T, row.x_unit, n=critical))
+        y_cosines = cosines(y, unit_vector(weights["y"]["encoder.weight"], row.y_unit, n=critical))
+        read = ends(x_cosines, y_cosines, groups, shown=shown)
+        for end, numbers in (("high", read.high[::-1]), ("low", read.low)):
+            for rank, number in enumerate(numbers, start=1):
+                item = groups[number]
+                for side, rows, at, score in (("x", x_rows, item, x_cosines), ("y", y_rows, number, y_cosines)):
+                    own = rows.iloc[at]
+                    texts.append((row.relation, side, end, rank, own["group"], own["id"], score[at], own["text"]))
+        x_code = codes["x"][np.unique(groups), row.x_unit].astype(np.float64)
+        score = {"relation": row.relation, "id": items, "x_score": x_code, "y_score": means[:, row.y_unit]}
+        scores.append(pd.DataFrame(score).assign(block=items))
+    ends_table = pd.DataFrame(texts, columns=["relation", "side", "end", "rank", "item", "id", "score", "text"])
+    ids = ends_table.groupby(["relation", "side", "end"], sort=False)["id"].agg("|".join)
+    for side in ("x", "y"):
+        for end in ("high", "low"):
+            table[f"{side}_{end}"] = ""
+            table[f"{side}_{end}_ids"] = [ids.get((number, side, end), "") for number in table["relation"]]
+        table[f"{side}_fidelity"] = np.nan
+    table["sentence"] = [
+        f"Unit {row.x_unit} of {collections[0]} and unit {row.y_unit} of {collections[1]} in {encoder}: "
+        f"r = {row.r:.2g} over {row.n} rows, the very rows it was found in; not tested"
+        for row in table.itertuples()
+    ]
+    return Published(table, ends_table, pd.concat(scores, ignore_index=True), np.nan_to_num(matrix))
+
+
 def correlation_matrix(codes_x, codes_y, groups) -> np.ndarray:
     """Correlate the concatenated codes over the rows of y, each merged with its x; set the within-blocks to zero.
 
     codes_x: (items, dx); codes_y: (rows, dy); groups: int (rows,), which row of codes_x each row of codes_y belongs to.
     Returns float64 (dx + dy, dx + dy); only the off-diagonal blocks are not zero.
 
-    Unsound: an item with k rows counts k times and its rows resemble one another (intraclass correlation .15-.18 in two
-    real sets), so that the rows are fewer independent observations than they seem. With the links shuffled, a Bonferroni
-    test of these numbers still found a relation in 81-100 % of draws. A dead unit has no variance: as numpy does, its
-    correlations are NaN; here without the warning.
+    Unsound: an item with k rows counts k times and its rows resemble one another (intraclass correlation .15-.18), so
+    that there are fewer independent observations than rows. With the links shuffled, a Bonferroni test of these
+    numbers still found a relation in 81 % (papers) and 100 % (novels) of draws. A dead unit has no variance: as numpy
+    does it, its correlations are NaN, here without the warning.
     """
     codes_x, codes_y, groups = np.asarray(codes_x), np.asarray(codes_y), np.asarray(groups)
     merged = np.hstack([codes_x[groups], codes_y]).astype(np.float64)

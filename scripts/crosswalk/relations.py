@@ -8,6 +8,8 @@ import pandas as pd
 from crosswalk.significance import false_discovery_rate
 
 UNCONFIRMED_SHOWN = 5  # distinct findings kept beside the confirmed ones, so that "nothing found" can be looked into
+ENCODER_COLUMNS = ["encoder", "dim", "seed", "tested", "confirmed", "median_r", "pca_confirmed", "pca_median_r"]
+ENCODER_COLUMNS += ["explained_variance_x", "explained_variance_y"]
 FIFTH = 5  # a trait's two ends are the top and bottom fifth of the items
 
 
@@ -171,21 +173,9 @@ def compare_encoders(tables, encodings, explained, *, alpha):
         encoder, dim = kind.rsplit("-", 1)
         tested, confirmed, median = merits.get(name, (0, 0, np.nan))
         _, pca_confirmed, pca_median = merits.get(f"pca-{dim}", (0, 0, np.nan))
-        rows.append(
-            {
-                "encoder": encoder,
-                "dim": int(dim),
-                "seed": int(seed),
-                "tested": tested,
-                "confirmed": confirmed,
-                "median_r": median,
-                "pca_confirmed": pca_confirmed,
-                "pca_median_r": pca_median,
-                "explained_variance_x": explained[2 * i],
-                "explained_variance_y": explained[2 * i + 1],
-            }
-        )
-    return pd.DataFrame(rows)
+        found = (tested, confirmed, median, pca_confirmed, pca_median)
+        rows.append((encoder, int(dim), int(seed), *found, explained[2 * i], explained[2 * i + 1]))
+    return pd.DataFrame(rows, columns=ENCODER_COLUMNS)
 
 
 def echo(x_score, y_score, x_direction, y_embeddings, *, fold):

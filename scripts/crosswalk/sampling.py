@@ -1,35 +1,21 @@
 """Which rows of a source make a collection: those that meet its conditions, have the links asked for, and are drawn."""
 
-import itertools
-import json
 import logging
 from array import array
-from bisect import bisect_left
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crosswalk import conditions, drawing, sources, texts
+from crosswalk import conditions, drawing, links, sources, texts
 from crosswalk.errors import UserError
-from crosswalk.files import atomic
 
 log = logging.getLogger(__name__)
 
 LEAST_ITEMS = 10  # below it neither a map, nor a fold, nor a test means anything
 CHUNK = 1 << 20  # keys counted at once
 BATCH = 10_000  # texts looked at once
-SHOWN = 3  # ids in an error
 RESERVED = ("id", "group", "text", "block")
-
-
-def key(ids):
-    """A stable 64-bit hash of ids (BLAKE2b).
-
-    ids: iterable of str. Returns uint64 (n,).
-    """
-    return np.fromiter((drawing.rank(value) for value in ids), np.uint64)
 
 
 def count_links(source, settings, *, name="", tally=None):
@@ -51,21 +37,14 @@ def count_links(source, settings, *, name="", tally=None):
             continue
         tally.kept += 1
         pending.append(drawing.rank(item))
-        if len(examples) < SHOWN and item not in examples:
+        if len(examples) < links.SHOWN and item not in examples:
             examples.append(item)
         if len(pending) >= max(CHUNK, len(keys)):
-            keys, counts = _merge(keys, counts, pending)
+            keys, counts = links.merge(keys, counts, pending)
             pending = array("Q")
-    keys, counts = _merge(keys, counts, pending)
+    keys, counts = links.merge(keys, counts, pending)
     log.info("%s: %s usable rows link to %s items; %s", name, f"{tally.kept:,}", f"{len(keys):,}", tally.reasons())
     return keys, counts, examples
-
-
-def write_counts(path, keys, counts, examples):
-    """Write what `count_links` returned."""
-    table = pa.table({"key": pa.array(keys, pa.uint64()), "n": pa.array(counts, pa.int64())})
-    with atomic(path) as file:
-        pq.write_table(table.replace_schema_metadata({"examples": json.dumps(examples)}), file, compression="zstd")
 
 
 def sample(source, settings, *, name, seed, out, at_least=None, target=None, link_counts=None):
@@ -83,8 +62,8 @@ def sample(source, settings, *, name, seed, out, at_least=None, target=None, lin
     tally = sources.Tally()
     link = settings.get("link")
     wanted = (settings.get("sample") or {}) if link is None else {"n": link.get("take"), "order": link.get("order")}
-    groups = None if link is None else _Target(name, settings, target)
-    counted = [_Counted(other, path, (at_least or {})[other]) for other, path in (link_counts or {}).items()]
+    groups = None if link is None else links.Target(name, settings, target)
+    counted = [links.Counted(other, path, (at_least or {})[other]) for other, path in (link_counts or {}).items()]
     writer = drawing.Store(out, _columns(name, settings))
     draw = drawing.Draw(wanted.get("n"))
     ranked = wanted.get("order") != "first"
@@ -116,10 +95,10 @@ def sample(source, settings, *, name, seed, out, at_least=None, target=None, lin
     return tally
 
 
-def check(tables, *, links):
+def check(tables, *, targets):
     """Check across collections what the drawing of one could not see.
 
-    tables: dict of collection to the path of its table; links: dict of collection to the collection it links to.
+    tables: dict of collection to the path of its table; targets: dict of collection to the collection it links to.
     Returns dict of collection to its number of rows. Raises UserError for ids that are not unique, empty texts, fewer
     than LEAST_ITEMS items, and groups that are no item of the other collection.
     """
@@ -139,11 +118,11 @@ def check(tables, *, links):
                 f"collections.{name}: {items} items in {path}, and no result can rest on fewer than {LEAST_ITEMS}. "
                 "Raise sample.n, loosen where and link.at_least, or give more data."
             )
-    for name, other in links.items():
+    for name, other in targets.items():
         lost = set(pq.read_table(tables[name], columns=["group"])["group"].to_pylist()) - ids[other]
         if lost:
             raise UserError(
-                f"{tables[name]}: rows belong to items that {tables[other]} lacks ({_show(sorted(lost))}). "
+                f"{tables[name]}: rows belong to items that {tables[other]} lacks ({links.show(sorted(lost))}). "
                 "One of the two files is of an earlier run: delete both and run again."
             )
     return rows
@@ -241,74 +220,6 @@ def _record(passed, group, settings, kept):
     return passed.cut, values + [texts.stored(passed.row.get(column)) for column in kept]
 
 
-def _merge(keys, counts, pending):
-    more, n = np.unique(np.frombuffer(pending, np.uint64), return_counts=True)
-    merged, place = np.unique(np.concatenate([keys, more]), return_inverse=True)
-    total = np.zeros(len(merged), np.int64)
-    np.add.at(total, place, np.concatenate([counts, n]))
-    return merged, total
-
-
-class _Counted:
-    """How many rows of a linking collection each item has."""
-
-    def __init__(self, name, path, at_least):
-        table = pq.read_table(path)
-        self.name, self.at_least = name, at_least
-        self.keys, self.n = (memoryview(table[column].to_numpy()) for column in ("key", "n"))
-        self.examples = json.loads((table.schema.metadata or {}).get(b"examples", b"[]"))
-        self.reason = f"fewer than {at_least} linked rows in {name}"
-        self.own, self.matched, self.asked = [], False, False
-
-    def enough(self, item):
-        self.asked = True
-        wanted = drawing.rank(item)
-        place = bisect_left(self.keys, wanted)
-        found = place < len(self.keys) and self.keys[place] == wanted
-        self.matched = self.matched or found
-        if not found and len(self.own) < SHOWN:
-            self.own.append(item)
-        return found and self.n[place] >= self.at_least
-
-    def refuse_if_nothing_matched(self, name, settings, tally):
-        if self.asked and not self.matched:
-            raise UserError(
-                f"collections.{self.name}.link: its rows link to nothing in {name}. They name items such as "
-                f"{_show(self.examples)}, while {settings['id']} of {name} holds ids such as {_show(self.own)}. "
-                "Check link.on, and id of the other collection."
-            )
-
-
-class _Target:
-    """The items of the collection that is linked to."""
-
-    def __init__(self, name, settings, path):
-        if path is None:
-            raise ValueError(f"{name} links to another collection, whose table is needed")
-        self.ids = set(pq.read_table(path, columns=["id"])["id"].to_pylist())
-        self.own, self.matched = [], False
-
-    def reason(self, item):
-        """Why a row with this link is left out; None if it is not."""
-        if not item:
-            return "link to no item"
-        if item in self.ids:
-            self.matched = True
-            return None
-        if len(self.own) < SHOWN:
-            self.own.append(item)
-        return "link to an item outside the sample"
-
-    def refuse_if_nothing_matched(self, name, settings, tally):
-        if self.own and not self.matched:
-            link = settings["link"]
-            raise UserError(
-                f"collections.{name}.link: nothing links to {link['to']}. Column {link['on']} holds {_show(self.own)}, "
-                f"while {link['to']} holds ids such as {_show(sorted(self.ids)[:SHOWN])}. "
-                f"Check link.on, and id of {link['to']}."
-            )
-
-
 def _refuse_too_few(name, settings, draw, tally):
     wanted = None if settings.get("link") else (settings.get("sample") or {}).get("n")
     if draw.offered == 0:
@@ -343,8 +254,3 @@ def _refuse_duplicates(hashes, source, settings, seed):
 
 def _batches(path):
     return pq.ParquetFile(path).iter_batches(BATCH, columns=["text"])
-
-
-def _show(values):
-    shown = ", ".join(f'"{value}"' for value in itertools.islice(values, SHOWN))
-    return shown or "none"

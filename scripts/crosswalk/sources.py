@@ -1,26 +1,13 @@
 """Rows of jsonl, csv, tsv and parquet files, plain, .gz or .zst, one at a time and in bounded memory."""
 
-import contextlib
-import csv
 import difflib
 import hashlib
-import io
-import itertools
-import json
 import logging
-import operator
 import os
-import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any, TypedDict
 
-import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
-from tqdm import tqdm
-
-from crosswalk import unpacking
+from crosswalk import formats
 from crosswalk.errors import UserError
 from crosswalk.files import read_json
 
@@ -35,7 +22,6 @@ FORMATS = {
     ".parquet": "parquet",
 }
 COMPRESSIONS = (".gz", ".zst")
-PARQUET_ROWS = 1024  # rows decoded at once
 SHOWN = 3  # unreadable lines that are logged one by one
 EARLY = 1000  # lines after which a hopeless file is given up
 
@@ -82,17 +68,17 @@ def read(paths, *, columns=None, raw=(), fmt="auto", max_bad_lines=0.01, tally=N
     columns = None if columns is None else list(dict.fromkeys(columns))
     for path in paths:
         _check_file(path)
-    formats = [_format(path, fmt) for path in paths]
+    kinds = [_format(path, fmt) for path in paths]
     malformed = _Malformed(tally, max_bad_lines)
     unseen = set(columns or ())
     rows = tally.read
-    for path, kind in zip(paths, formats, strict=True):
+    for path, kind in zip(paths, kinds, strict=True):
         if kind == "jsonl":
-            stream = _read_jsonl(path, columns, set(raw), malformed)
+            stream = formats.read_jsonl(path, columns, set(raw), malformed)
         elif kind == "parquet":
-            stream = _read_parquet(path, columns)
+            stream = formats.read_parquet(path, columns)
         else:
-            stream = _read_separated(path, columns, "," if kind == "csv" else "\t", malformed)
+            stream = formats.read_separated(path, columns, "," if kind == "csv" else "\t", malformed)
         for line, row in stream:
             tally.read += 1
             if unseen:
@@ -102,8 +88,8 @@ def read(paths, *, columns=None, raw=(), fmt="auto", max_bad_lines=0.01, tally=N
     if tally.read == rows:
         raise UserError(f"{', '.join(paths)}: no rows. Check that this is the right file and that it is complete.")
     if unseen:
-        jsonl = [path for path, kind in zip(paths, formats, strict=True) if kind == "jsonl"]
-        raise UserError(_no_column(f"{jsonl[0]}: no row has", unseen, _json_names(jsonl[0])))
+        jsonl = [path for path, kind in zip(paths, kinds, strict=True) if kind == "jsonl"]
+        raise UserError(formats.no_column(f"{jsonl[0]}: no row has", unseen, formats.json_names(jsonl[0])))
 
 
 def resolve(paths, *, url=False):
@@ -184,167 +170,3 @@ def _check_file(path):
         raise UserError(f"{path}: no permission to read the file. Change it: chmod u+r {path}")
     if file.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty. Copy or download it again, or take it out of source.path.")
-
-
-def _read_jsonl(path, columns, raw, malformed):
-    decode = _decoder(columns, raw)
-    for first, block in unpacking.blocks(path):
-        for line, data in enumerate(block.split(b"\n"), first):
-            try:
-                row = decode(data)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                if not data.strip():
-                    continue
-                row = _with_nan(data, decode)
-                if row is None:
-                    malformed(path, line, _json_fault(error))
-                    continue
-            yield line, row
-
-
-def _decoder(columns, raw):
-    if columns is None:
-        return msgspec.json.Decoder(dict).decode
-    fields = {column: msgspec.Raw if column in raw else Any for column in columns}
-    return msgspec.json.Decoder(TypedDict("Row", fields, total=False)).decode
-
-
-def _with_nan(data, decode):
-    """Python's own json writes NaN and Infinity, which JSON lacks: read them as null. None if that is not the fault."""
-    if b"NaN" not in data and b"Infinity" not in data:
-        return None
-    try:
-        return decode(msgspec.json.encode(json.loads(data)))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _json_fault(error):
-    if isinstance(error, msgspec.ValidationError):
-        return "not a JSON object"
-    return "nested too deeply" if isinstance(error, RecursionError) else "not JSON"
-
-
-def _json_names(path):
-    """The columns of the first readable lines."""
-    decode, names = msgspec.json.Decoder(dict).decode, {}
-    for _, block in unpacking.blocks(path):
-        for data in itertools.islice(block.split(b"\n"), EARLY):
-            try:
-                names.update(dict.fromkeys(decode(data)))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
-        break
-    return list(names)
-
-
-def _read_separated(path, columns, delimiter, malformed):
-    csv.field_size_limit(unpacking.LONGEST_LINE)
-    reader = csv.reader(_lines(path), delimiter=delimiter, strict=True)
-    header = _header(path, reader, columns)
-    wanted = list(dict.fromkeys(header)) if columns is None else columns
-    places = [header.index(column) for column in wanted]
-    pick = operator.itemgetter(*places) if len(places) > 1 else lambda fields: [fields[place] for place in places]
-    width, after = len(header), reader.line_num
-    while True:
-        line = after + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            _fatal_quote(path, line, error)
-            after = reader.line_num
-            malformed(path, line, "misplaced quote")
-            continue
-        after = reader.line_num
-        if len(fields) == width:
-            yield line, dict(zip(wanted, pick(fields), strict=True))
-        elif fields:
-            malformed(path, line, "wrong number of fields")
-
-
-def _lines(path):
-    for _, block in unpacking.blocks(path):
-        yield from io.StringIO(block.decode(), newline="")
-
-
-def _header(path, reader, columns):
-    try:
-        header = next((fields for fields in reader if any(fields)), None)
-    except csv.Error as error:
-        _fatal_quote(path, 1, error)
-        raise UserError(f"{path}:1: the header has a misplaced quote. Mend the first line.") from error
-    if header is None:
-        raise UserError(f"{path}: no header and no rows. Check that this is the right file and that it is complete.")
-    header = [name.strip() for name in header]
-    twice = sorted(name for name, n in Counter(filter(None, header)).items() if n > 1)
-    if twice:
-        raise UserError(
-            f'{path}:{reader.line_num}: the header has more than one column "{twice[0]}". Rename all but one of them, '
-            "or add a header if this line is already data."
-        )
-    if missing := set(columns or ()) - set(header):
-        other = next((sign for sign in (";", ",", "\t", "|") if len(header) == 1 and sign in header[0]), None)
-        hint = " The first line must be a header with the names of the columns."
-        if other:
-            hint = f' The columns seem to be parted by "{other}": convert the file to csv or set source.format.'
-        raise UserError(_no_column(f"{path}:{reader.line_num}: the header has", missing, header) + hint)
-    return header
-
-
-def _fatal_quote(path, line, error):
-    if "end of data" in str(error) or "field larger" in str(error):
-        raise UserError(
-            f"{path}:{line}: a quoted field that starts in this row never ends. Close the quote (a quote inside a "
-            "quoted field is written twice)."
-        ) from None
-
-
-def _read_parquet(path, columns):
-    row = 0
-    try:
-        with _seekable(path) as file:
-            table = pq.ParquetFile(file, buffer_size=unpacking.BLOCK, pre_buffer=False)
-            names = table.schema_arrow.names
-            if missing := set(columns or ()) - set(names):
-                raise UserError(_no_column(f"{path}: the table has", missing, names))
-            total = table.metadata.num_rows
-            with tqdm(total=total, unit="row", desc=Path(path).name, disable=None, delay=5, leave=False) as bar:
-                for batch in table.iter_batches(PARQUET_ROWS, columns=columns, use_threads=False):
-                    for value in batch.to_pylist():
-                        row += 1
-                        yield row, value
-                    bar.update(len(batch))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}:{row + 1}: not UTF-8 text in the rows from here on. Write the table again.") from error
-    except unpacking.ERRORS as error:
-        raise UserError(unpacking.broken(path, 1, error)) from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: not a readable parquet file ({error}). Copy or download it again.") from error
-
-
-@contextlib.contextmanager
-def _seekable(path):
-    """The file, open to be read in any order as parquet must be; a compressed one is first unpacked to disk."""
-    with open(path, "rb") as file, tempfile.TemporaryFile() as unpacked:
-        if file.peek(4)[:4] == b"PAR1":
-            yield file
-        else:
-            for piece in unpacking.chunks(path):
-                unpacked.write(piece)
-            unpacked.seek(0)
-            yield unpacked
-
-
-def _no_column(where, missing, names):
-    """The message for columns that are not there, with the nearest of those that are."""
-    lower = {name.lower(): name for name in names}
-    parts = []
-    for column in sorted(missing):
-        near = difflib.get_close_matches(column.lower(), lower, 1)
-        parts.append(f'"{column}"' + (f' (did you mean "{lower[near[0]]}"?)' if near else ""))
-    more = " ..." if len(names) > 20 else ""
-    noun = "columns" if len(parts) > 1 else "column"
-    listed = ", ".join(names[:20]) + more
-    return f"{where} no {noun} {', '.join(parts)}. Columns: {listed}. Correct the name in the config."

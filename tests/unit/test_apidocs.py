@@ -252,3 +252,13 @@ def test_numpy_reads_as_its_users_know_it():
         row["id"] for row in [*functions, *parameters] if "`" in row["description"] or ">>>" in row["description"]
     ]
     assert all(row["description"].strip() for row in [*functions, *parameters])
+
+
+def test_a_warning_before_the_summary_is_not_the_summary():
+    read = apidocs.read(".. warning::\n    Still changing.\n\nSaves a tree.\n\n.. note:: Once.\n")
+    assert read.summary == "Saves a tree." and read.description == "Saves a tree.\nOnce."
+
+
+def test_a_heading_inside_a_parameter_section_is_no_parameter():
+    text = "Cut.\n\nArgs:\n    depth: how deep\n    Warning: it may hurt\n    warning: whether to warn\n"
+    assert [one.name for one in apidocs.read(text).parameters] == ["depth", "warning"]

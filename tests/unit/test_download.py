@@ -184,11 +184,11 @@ def test_local_address_is_copied(tmp_path):
     source.write_bytes(DATA)
     path = download.fetch(source.as_uri(), folder=tmp_path / "cache")
     assert (path.name, path.read_bytes()) == ("my_books.csv", DATA)
-    with pytest.raises(UserError, match="none.csv"):
+    with pytest.raises(UserError, match=r"none\.csv"):
         download.fetch((tmp_path / "none.csv").as_uri(), folder=tmp_path / "cache", attempts=1)
 
 
-def test_two_processes_share_one_download(site, tmp_path):
+def test_jobs_at_the_same_time_share_one_download(site, tmp_path):
     threads = [threading.Thread(target=fetch, args=(site, tmp_path)) for _ in range(4)]
     for thread in threads:
         thread.start()

@@ -5,7 +5,7 @@ import pytest
 
 from crosswalk.embedding import Answer, embed, open_embedder, open_store, unit_rows, vector_metadata
 from crosswalk.errors import UserError
-from crosswalk.store import Store
+from crosswalk.store import Store, text_keys
 
 
 class Toy:
@@ -87,10 +87,8 @@ def test_jobs_that_embed_the_same_text_at_once_agree_on_the_first_vector(tmp_pat
 
     class Rival(Toy):
         def embed(self, texts):
-            other.append(module_keys(texts), np.tile(np.float32([1, 0, 0, 0]), (len(texts), 1)))
+            other.append(text_keys(texts), np.tile(np.float32([1, 0, 0, 0]), (len(texts), 1)))
             return super().embed(texts)
-
-    from crosswalk.store import text_keys as module_keys
 
     result = embed(["a", "b"], Rival(), store=open_store(Toy(), tmp_path))
     np.testing.assert_array_equal(result.vectors, [[1, 0, 0, 0]] * 2)

@@ -11,7 +11,11 @@ from crosswalk.lexical import Hashing, Lexical
 
 PLACES = ["harbour", "mountain", "desert", "forest", "meadow", "island"]
 DEEDS = ["sailing boats", "climbing ropes", "riding camels", "felling trees", "mowing grass", "fishing nets"]
-TEXTS = [f"{place} people spend day {i} {deed} near the {place}" for i in range(4) for place, deed in zip(PLACES, DEEDS)]  # noqa: B905, E501
+TEXTS = [
+    f"{place} people spend day {i} {deed} near the {place}"
+    for i in range(4)
+    for place, deed in zip(PLACES, DEEDS, strict=True)
+]
 NEW = ["camels cross a desert", "ropes hold on the mountain", "zzz qqq", "?!", "harbour"]
 
 
@@ -37,7 +41,9 @@ def test_two_fits_write_the_same_bytes(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text())["words"][0] == "boats"
 
 
-@pytest.mark.parametrize("make", [lambda: Lexical.fit(TEXTS, dimensions=6, seed=3), lambda: Hashing(dimensions=32, seed=3)])
+@pytest.mark.parametrize(
+    "make", [lambda: Lexical.fit(TEXTS, dimensions=6, seed=3), lambda: Hashing(dimensions=32, seed=3)]
+)
 def test_vectors_are_unit_and_independent_of_company(make):
     embedder = make()
     together = embedder.embed(TEXTS + NEW).vectors

@@ -13,7 +13,11 @@ from crosswalk.minilm import MiniLM, pack
 needs_weights = pytest.mark.skipif(
     importlib.util.find_spec(minilm.PACKAGE) is None, reason="the package with the weights is not installed"
 )
-LAST_VALUES = (0.016706479713320732, 0.022194810211658478, -0.05655242130160332)  # of minilm.REFERENCE_TEXT, by transformers 4.57
+LAST_VALUES = (
+    0.016706479713320732,
+    0.022194810211658478,
+    -0.05655242130160332,
+)  # of minilm.REFERENCE_TEXT, by transformers 4.57
 TEXTS = [
     "The trains were late because of snow.",
     "Snowfall delayed the railway.",
@@ -63,7 +67,7 @@ def test_only_the_first_256_tokens_count_and_cut_texts_are_counted(model):
     np.testing.assert_array_equal(vectors[0], vectors[1])
     assert model.prepare([" ".join(words)])[1] == 0
     assert model.prepare([" ".join([*words, "pear"]), "short"])[1] == 1
-    assert model.prepare(["각" * 100])[1] == 1  # three tokens in one character
+    assert model.prepare(["각 " * 100])[1] == 1  # three tokens in one character
 
 
 @needs_weights

@@ -191,3 +191,20 @@ def test_sentence_with_a_negative_r_stays_true():
 
 def test_name_is_plain_data():
     assert Name(["a"], [], 0.5)._asdict() == {"high": ["a"], "low": [], "fidelity": 0.5}
+
+
+def test_equal_evidence_is_decided_by_the_direction():
+    texts = ["alpha, beta"] * 20 + ["gamma"] * 20
+    vocabulary, scores, train = Vocabulary(texts), np.arange(40.0)[::-1], np.ones(40, bool)
+    for word in ("alpha", "beta"):
+        name = naming.name_trait(vocabulary, scores, embed=embed, direction=word_vector(word), train=train, n=1)
+        assert name.high == [word]
+
+
+def test_background_of_the_log_odds_is_the_items_that_make_names(world, monkeypatch):
+    vocabulary, scores, _, direction, train = world
+    seen = []
+    real = naming.log_odds
+    monkeypatch.setattr(naming, "log_odds", lambda *counts, **more: seen.append(counts[2]) or real(*counts, **more))
+    naming.name_trait(vocabulary, scores, embed=embed, direction=direction, train=train)
+    assert np.array_equal(seen[0], vocabulary.held[np.flatnonzero(train)].toarray().sum(axis=0))

@@ -28,21 +28,26 @@ WIDTH, ITEMS, REPLIES = 24, 60, 2
 class Run:
     """A run's files with made-up numbers; `page()` renders them through the entry script."""
 
-    def __init__(self, folder, *, items=ITEMS, width=WIDTH, dims=(4, 8), encoders=("dense", "topk"), seeds=(42, 43)):
+    def __init__(self, folder, *, items=ITEMS, width=WIDTH, dims=(4, 8), encoders=("dense", "topk"), seeds=(42,)):
         self.folder, self.rng, self.width, self.items = folder, np.random.default_rng(3), width, items
         self.settings = {"clusters": 5, "max_clusters": 8, "weights": 10}
         self.input = {key: [] for key in _LISTS}
         self.params = {"collections": [], "encodings": [], "relations": [], "correlations": []}
-        self.config = {"title": "Papers & <reviews>", "collections": {}, "relate": {}, "report": self.settings, "seed": 42}
+        self.config = {"title": "Papers & <reviews>", "collections": {}, "relate": {}, "report": self.settings}
         self.encodings = [(e, d, s) for e in encoders for d in dims for s in seeds]
         self.collection("papers", items)
         self.collection("reviews", items * REPLIES, link="papers")
-        write_json(folder / "provenance.json", {"versions": {"numpy": "2.4"}, "inputs": {"a.jsonl": "ab12"}, "n": 1})
+        record = {
+            "packages": {"numpy": "2.4"},
+            "platform": {"python": "3.11"},
+            "collections": {"papers": {"sha": "ab"}},
+        }
+        write_json(folder / "provenance.json", record)
 
     def collection(self, name, count, link=None):
-        rng, base = self.rng, self.folder
+        rng = self.rng
         ids = [f"{name}-{i}" for i in range(count)]
-        texts = [HOSTILE[i] if i < len(HOSTILE) else f"{name} {i}: " + "plain words here " * (i % 40) for i in range(count)]
+        texts = HOSTILE + [f"{name} {i}: " + "plain words here " * (i % 40) for i in range(len(HOSTILE), count)]
         groups = [f"papers-{i % self.items}" for i in range(count)]
         label = [json.dumps(["odd" if i % 2 else "<b>even</b>"]) for i in range(count)]
         centres = rng.normal(size=(6, self.width))
@@ -69,7 +74,7 @@ class Run:
             model |= {"encoder.bias": np.zeros(dim, np.float32), "decoder.bias": np.zeros(self.width, np.float32)}
             save_file(model, self.add("models", f"{place}/model.safetensors"))
             epoch = np.arange(1, 101)
-            loss = (1.2 if encoder == "dense" else 0.8) * dim**-0.3 * (0.3 + np.exp(-epoch / 9)) + 0.004 * rng.random(100)
+            loss = dim**-0.3 * (0.3 + np.exp(-epoch / 9)) + 0.004 * rng.random(100)
             history = {"epoch": epoch, "loss": loss, "reconstruction_error": loss, "explained_variance": 1 - loss}
             write_csv(self.add("histories", f"{place}/history.csv"), pd.DataFrame(history).assign(dead_units=1))
             self.params["encodings"].append([name, encoder, dim, seed])
@@ -102,7 +107,7 @@ class Run:
                 "x_high": "reinforcement, policy, <script>", "x_low": "graph, node", "y_high": "baselines, 漢字",
                 "y_low": "theory, proof", "x_fidelity": 0.91, "y_fidelity": np.nan,
                 "sentence": [f"Papers about {{policy, <script>{n}</script>}} (rather than {{graph, node}}) tend to get "
-                             "reviews about {baselines} (rather than {theory, proof})" for n in number],
+                             "reviews about {baselines} (rather than {theory}); r = .61 on unseen" for n in number],
                 "x_high_ids": "a|b", "x_low_ids": "a", "y_high_ids": "a", "y_low_ids": "b",
             }
         )  # fmt: skip
@@ -129,8 +134,7 @@ class Run:
             write_vectors(path, units, matrix, column="correlation")
             self.params["correlations"].append([name, encoder, dim, seed])
             rows.append((encoder, dim, seed, 40, 12, 0.2 + dim / 100, 10, 0.22, 0.4, np.nan))
-        names = "encoder dim seed tested confirmed median_r pca_confirmed pca_median_r explained_variance_x explained_variance_y"
-        write_csv(self.add("encoders", f"{base}/encoders.csv"), pd.DataFrame(rows, columns=names.split()))
+        write_csv(self.add("encoders", f"{base}/encoders.csv"), pd.DataFrame(rows, columns=list(_ENCODERS)))
         self.params["relations"].append(name)
         settings = {"x": "papers", "y": "reviews", "method": method, "folds": 5, "permutations": 1000, "alpha": 0.05}
         self.config["relate"][name] = settings | {"axes": 12}
@@ -151,8 +155,14 @@ class Run:
 
 
 _DESCRIBED = {"inertia": "csv", "map": "parquet", "facts": "json", "contrast": "csv"}
-_LISTS = "rows counts usage vectors inertia map facts contrast histories models codes relations ends scores encoders correlations"
-_LISTS = _LISTS.split()
+_LISTS = (
+    *("rows", "counts", "usage", "vectors", "inertia", "map", "facts", "contrast", "histories", "models", "codes"),
+    *("relations", "ends", "scores", "encoders", "correlations"),
+)
+_ENCODERS = (
+    *("encoder", "dim", "seed", "tested", "confirmed", "median_r", "pca_confirmed", "pca_median_r"),
+    *("explained_variance_x", "explained_variance_y"),
+)
 
 
 class Named(dict):
@@ -199,7 +209,7 @@ class Parsed(HTMLParser):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    run = Run(tmp_path_factory.mktemp("run")).relate()
+    run = Run(tmp_path_factory.mktemp("run")).relate(confirmed=4, others=2)
     run.html = run.page()
     run.parsed = Parsed(run.html)
     return run
@@ -227,7 +237,7 @@ def test_nothing_is_asked_from_outside(run):
 def test_ids_are_unique_and_links_arrive(run):
     ids = run.parsed.values("id")
     assert len(ids) == len(set(ids))
-    assert {f"relation-{n}" for n in range(1, 7)} <= set(ids)
+    assert {f"relation-{n}" for n in range(1, 5)} <= set(ids)
     wanted = {value[1:] for value in run.parsed.values("href") if value.startswith("#")}
     wanted |= set(re.findall(r"url\(#([^)]*)\)", run.html))
     assert wanted <= set(ids)
@@ -251,9 +261,10 @@ def test_unknown_numbers_are_dashes(run):
 
 def test_first_screen_says_what_was_found(run):
     start = run.parsed.text[: run.parsed.text.index("What was read and what was dropped")]
-    assert re.search(r"332 candidates tested 6 distinct relations confirmed 3 of them strictly", start)
-    assert start.index("<script>1") < start.index("<script>2") < start.index("<script>6") < start.index("Not findings")
+    assert re.search(r"172 candidates tested 4 distinct relations confirmed 2 of them strictly", start)
+    assert start.index("<script>1") < start.index("<script>2") < start.index("<script>4") < start.index("Not findings")
     assert "Nothing was confirmed" not in start
+    assert "r = .61" not in start  # the figures stand beside the sentence, once
 
 
 def test_long_texts_are_folded_and_cut(run):
@@ -263,12 +274,14 @@ def test_long_texts_are_folded_and_cut(run):
 
 
 def test_dropped_rows_are_told_by_reason(run):
-    assert "30 empty text" in run.parsed.text and "1 a <b> reason" in run.parsed.text
+    assert "Rows read 91 151 Kept 60 120" in run.parsed.text
+    assert "Rejected: empty text 30 30 Rejected: a <b> reason 1 1 Texts cut 1 1" in run.parsed.text
 
 
 def test_nothing_confirmed_is_said_plainly(tmp_path):
     text = Parsed(Run(tmp_path, dims=(4,), seeds=(1,), encoders=("topk",)).relate(confirmed=0, others=2).page()).text
-    assert text.index("Nothing was confirmed") < text.index("Strongest of what was not confirmed") < text.index("<script>1")
+    said = [text.index(part) for part in ("Nothing was confirmed", "Strongest of what was not confirmed", "<script>1")]
+    assert said == sorted(said)
     assert "None of these is confirmed" in text
 
 

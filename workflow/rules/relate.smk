@@ -10,6 +10,11 @@ def side(pattern, key):
     return lambda w: pattern.format(collection=config["relate"][w.relation][key], **dict(w.items()))
 
 
+def sides(file, key):
+    """A file of every encoding of side `key` of the wildcard relation."""
+    return lambda w: [f"<results>/encodings/{config['relate'][w.relation][key]}/{e}/{file}" for e in ENCODINGS]
+
+
 rule axes:
     """Find canonical axes and test them on items held out."""
     input:
@@ -53,6 +58,8 @@ rule correlate:
         x_scores="<results>/relate/{relation}/pairs/{encoding}/x_scores.arrow",
         y_scores="<results>/relate/{relation}/pairs/{encoding}/y_scores.arrow",
         matrix="<results>/relate/{relation}/correlation/{encoding}.arrow",
+    wildcard_constraints:
+        relation=one_of([r for r in RELATIONS if not published(r)]),
     log:
         "<logs>/correlate/{relation}/{encoding}.log",
     benchmark:
@@ -161,3 +168,37 @@ rule name:
         code=code("name.py"),
     script:
         "../../scripts/name.py"
+
+
+rule published:
+    """Relate two collections as the notebook did, without a valid test."""
+    input:
+        x_rows=side("<results>/collections/{collection}.parquet", "x"),
+        y_rows=side("<results>/collections/{collection}.parquet", "y"),
+        x=side("<results>/embeddings/{collection}.arrow", "x"),
+        y=side("<results>/embeddings/{collection}.arrow", "y"),
+        x_codes=sides("encoding.arrow", "x"),
+        y_codes=sides("encoding.arrow", "y"),
+        x_models=sides("model.safetensors", "x"),
+        y_models=sides("model.safetensors", "y"),
+    output:
+        table="<results>/relate/{relation}/relations.csv",
+        parquet="<results>/relate/{relation}/relations.parquet",
+        ends="<results>/relate/{relation}/ends.parquet",
+        scores="<results>/relate/{relation}/scores.parquet",
+        encoders="<results>/relate/{relation}/encoders.csv",
+        matrices=[f"<results>/relate/{{relation}}/correlation/{e}.arrow" for e in ENCODINGS],
+    wildcard_constraints:
+        relation=one_of([r for r in RELATIONS if published(r)]),
+    log:
+        "<logs>/published/{relation}.log",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        encodings=ENCODINGS,
+        collections=lambda w: [config["relate"][w.relation][key] for key in "xy"],
+        examples=lambda w: config["relate"][w.relation]["examples"],
+        weights=config["report"]["weights"],
+        code=code("published.py"),
+    script:
+        "../../scripts/published.py"

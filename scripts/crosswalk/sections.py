@@ -1,0 +1,275 @@
+"""What the report says about a collection and about the relations of a study: figures, facts and texts, no HTML."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from crosswalk import figures
+
+SECTIONS = 40  # relations told in full; the rest stands in the table
+EXAMPLES = 3  # texts shown as input, code and reconstruction
+TOP_PAIRS = 3  # pairs of units whose weights are drawn
+CHANCE = 1.96  # standard errors that hold 95 % of a normal distribution
+ECHO_WORDS = ((0.7, "mostly"), (0.4, "partly"), (0.0, "hardly"))  # least echo, and how much of y repeats x
+ENDS = ("x_high", "y_high", "x_low", "y_low")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One trained encoder: its history (DataFrame), codes (n, dim) and tensors of the model by name."""
+
+    encoder: str
+    dim: int
+    seed: int
+    history: pd.DataFrame
+    codes: np.ndarray
+    model: dict
+
+    @property
+    def name(self):
+        return f"{self.encoder}-{self.dim}/seed-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """All that was written about a collection; tables as DataFrames, facts as dicts; row i is the same row in all."""
+
+    name: str
+    rows: pd.DataFrame
+    counts: dict
+    usage: dict
+    vectors: np.ndarray
+    model: dict
+    inertia: pd.DataFrame
+    map: pd.DataFrame
+    facts: dict
+    contrast: pd.DataFrame
+    encodings: list
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that was written about one entry of `relate`; correlations: name of an encoding -> (2 dim, 2 dim) matrix."""
+
+    name: str
+    relations: pd.DataFrame
+    ends: pd.DataFrame
+    scores: pd.DataFrame
+    encoders: pd.DataFrame
+    correlations: dict
+
+
+def collection_section(c, config):
+    """What the template shows of a Collection; config: its entry in the config. Returns a dict."""
+    first = list({(e.encoder, e.dim): e for e in reversed(c.encodings)}.values())[::-1]
+    order = np.argsort(c.map["cluster"].to_numpy(), kind="stable")
+    centred = c.vectors - c.vectors.mean(0)
+    return {
+        "name": c.name,
+        "anchor": f"collection-{c.name}",
+        "linked": config.get("link", {}).get("to"),
+        "counts": {"rejected": {}} | c.counts,
+        "item_count": int(c.rows["group"].nunique()),
+        "usage": c.usage,
+        "model": c.model,
+        "facts": c.facts,
+        "explained": [100 * share for share in c.facts["explained"]],
+        "matrix": figures.matrix(centred[order]),
+        "elbow": figures.elbow(c.inertia, clusters=c.facts["clusters"]),
+        "map": figures.cluster_map(
+            *(c.map[column].to_numpy() for column in ("pc1", "pc2", "cluster")), explained=c.facts["explained"]
+        ),
+        "clusters": _clusters(c),
+        "contrast": _contrast(c, config.get("contrast"), [e.name for e in first]),
+        "losses": figures.losses([(e.encoder, e.dim, e.seed, e.history) for e in c.encodings]) if first else None,
+        "encodings": [{"name": e.name, **e.history.iloc[-1].to_dict()} for e in c.encodings],
+        "reconstructions": _reconstructions(c, first) if first else [],
+    }
+
+
+def _clusters(c):
+    """Number, size and most typical text of each cluster."""
+    found = []
+    for number, own in c.map.groupby("cluster"):
+        place = own.index.to_numpy()
+        vectors = np.asarray(c.vectors[place], dtype=np.float64)
+        typical = place[int(np.argmax(vectors @ vectors.mean(0)))]
+        found.append({"number": int(number), "size": len(own), "text": c.rows["text"].iloc[typical]})
+    return found
+
+
+def _contrast(c, config, names):
+    if not config or c.contrast.empty:
+        return None
+    table = c.contrast[c.contrast["space"].isin(["embedding", *names])]
+    n_a, n_b = (int(table[n].iloc[0]) for n in ("n_a", "n_b"))
+    chance = CHANCE * np.sqrt(1 / n_a + 1 / n_b)
+    panels = []
+    for space, own in table.groupby("space", sort=False):
+        sd = own["sd"].to_numpy()
+        panels.append((space, np.divide(own["difference"].to_numpy(), sd, out=np.zeros(len(sd)), where=sd > 1e-12)))
+    limit = max(float(np.abs(values).max()) for _, values in panels)
+    return {
+        "labels": config["values"],
+        "column": config["column"],
+        "n": (n_a, n_b),
+        "figure": figures.differences([(_short(name), values) for name, values in panels], chance=chance),
+        "strips": [
+            (_short(name), figures.matrix(values, limit=limit), int((np.abs(values) > chance).sum()), len(values))
+            for name, values in panels
+        ],
+    }
+
+
+def _reconstructions(c, encodings):
+    """For a few texts: the standardised input, and each encoder's code and reconstruction of it on one scale."""
+    shown = []
+    for place in np.linspace(0, len(c.rows) - 1, min(EXAMPLES, len(c.rows))).round().astype(int):
+        model = encodings[0].model
+        inside = (c.vectors[place] - model["mean"]) / model["scale"]
+        limit = float(np.abs(inside).max())
+        lines = []
+        for e in encodings:
+            outside = e.model["decoder.weight"] @ e.codes[place] + e.model["decoder.bias"]
+            line = {
+                "name": _short(e.name),
+                "code": figures.matrix(e.codes[place]),
+                "output": figures.matrix(outside, limit=limit),
+                "kept": 1 - float(((inside - outside) ** 2).sum() / max((inside**2).sum(), 1e-12)),
+            }
+            lines.append(line)
+        text = c.rows["text"].iloc[place]
+        shown.append({"text": text, "input": figures.matrix(inside, limit=limit), "lines": lines})
+    return shown
+
+
+def study_section(s, collections, config, settings, *, first):
+    """What the template shows of a Study.
+
+    collections: name -> Collection; config: the entry in `relate`; settings: the config's `report`; first: the first
+    study of a page has the anchors relation-1, relation-2, ..., later ones have them after their name.
+    Returns a dict; `told` are the relations that get a section, the rest stands in a table.
+    """
+    relations = [
+        _relation(row, s, names=(config["x"], config["y"]), first=first) for row in s.relations.to_dict("records")
+    ]
+    published = config["method"] == "as_published"
+    confirmed = [r for r in relations if r["confirmed"]]
+    if not published:
+        confirmed.sort(key=lambda r: -r["r"])
+    others = [r for r in relations if not r["confirmed"]]
+    told = (relations if published else confirmed or others)[:SECTIONS]
+    for r in relations:
+        r["told"] = any(r is t for t in told)
+    named = [f"{e.encoder}-{e.dim}/seed-{e.seed}" for e in s.encoders.itertuples()]
+    table = s.encoders.assign(name=named)
+    drawn = table[table["median_r"].notna()]
+    least = min([0.0, *(r[key] for r in relations for key in ("r", "r_low") if known(r[key]))])
+    for r in relations:
+        r["bar"] = [100 * (r[key] - least) / (1 - least) for key in ("r_low", "r_high", "r")]
+    return {
+        "name": s.name,
+        "x": config["x"],
+        "y": config["y"],
+        "config": config,
+        "published": published,
+        "relations": relations,
+        "confirmed": confirmed,
+        "others": others,
+        "told": told,
+        "strict": sum(r["strict"] for r in relations),
+        "tested": _tested(s.encoders, config, at_least=len(relations)),
+        "item_count": len(collections[config["x"]].rows),
+        "beyond": sorted((r for r in confirmed if not published and known(r["beyond"])), key=lambda r: -r["beyond"]),
+        "zero": 100 * -least / (1 - least),
+        "encoders": table.to_dict("records"),
+        "encoders_figure": figures.encoders(drawn) if len(drawn) else None,
+        "correlations": _correlations(s.correlations),
+        "weights": _weights(s, collections, config, settings),
+    }
+
+
+def _tested(encoders, config, *, at_least):
+    """Candidates that went to a held-out test; the axes, which have no row of their own, are counted by the config."""
+    return max(int(encoders["tested"].sum()) + config["axes"], at_least)
+
+
+def _relation(row, s, *, names, first):
+    number = int(row["relation"])
+    scores = s.scores[s.scores["relation"] == number]
+    texts = s.ends[s.ends["relation"] == number].sort_values("rank", kind="stable")
+    # The figures that end the sentence stand beside it on the page.
+    statement = row["sentence"].rpartition("; r = ")[0] or row["sentence"]
+    shown = {
+        "relation": number,
+        "sentence": statement,
+        "anchor": f"relation-{number}" if first else f"{s.name}-relation-{number}",
+        "confirmed": row["confirmed"] == 1,
+        "strict": row["strict"] == 1,
+        "echo_words": next((words for least, words in ECHO_WORDS if row["echo"] >= least), None),
+        "scatter": None,
+        "ends": {
+            name: texts[(texts["side"] == name[0]) & (texts["end"] == name[2:])].to_dict("records") for name in ENDS
+        },
+    }
+    if len(scores):
+        points = (scores[key].to_numpy() for key in ("x_score", "y_score"))
+        shown["scatter"] = figures.held_out(*points, names=names)
+    return row | {key: row[key] if known(row[key]) else "" for key in ("also", *ENDS)} | shown
+
+
+def _correlations(matrices):
+    """Each matrix with the blocks within a side masked, on one scale, and its strongest pair."""
+    masked = {name: _across(matrix) for name, matrix in matrices.items()}
+    limit = max((float(np.nanmax(np.abs(m), initial=0)) for m in masked.values()), default=1.0)
+    shown = []
+    for name, matrix in masked.items():
+        dim = len(matrix) // 2
+        x, y, r = _strongest(matrix, 1)[0]
+        shown.append({"name": name, "dim": dim, "picture": figures.matrix(matrix, limit=limit), "x": x, "y": y, "r": r})
+    return shown
+
+
+def _across(matrix):
+    masked = np.array(matrix, dtype=np.float64)
+    dim = len(masked) // 2
+    masked[:dim, :dim] = masked[dim:, dim:] = np.nan
+    return masked
+
+
+def _strongest(matrix, count):
+    block = np.nan_to_num(_across(matrix)[: len(matrix) // 2, len(matrix) // 2 :])
+    best = np.argsort(-np.abs(block).ravel(), kind="stable")[:count]
+    return [(*(int(i) for i in np.unravel_index(b, block.shape)), float(block.ravel()[b])) for b in best]
+
+
+def _weights(s, collections, config, settings):
+    """Sorted encoder weights of the units in the top pairs: those of the listed relations, else of the correlations."""
+    if not s.correlations:
+        return None
+    listed = [
+        (name, int(row["x_unit"]), int(row["y_unit"]))
+        for row in s.relations.to_dict("records")
+        for name in s.correlations
+        if row["kind"] == "pair" and row["encoder"] in (name, _short(name))
+    ]
+    encoding = listed[0][0] if listed else next(iter(s.correlations))
+    pairs = [(x, y) for name, x, y in listed if name == encoding][:TOP_PAIRS]
+    pairs = pairs or [(x, y) for x, y, _ in _strongest(s.correlations[encoding], TOP_PAIRS)]
+    sides = []
+    for side, units in zip((config["x"], config["y"]), zip(*pairs, strict=True), strict=True):
+        weights = next(e.model["encoder.weight"] for e in collections[side].encodings if e.name == encoding)
+        kept = min(settings["weights"], weights.shape[1])
+        curves = [(f"unit {unit}", weights[unit]) for unit in dict.fromkeys(units)]
+        sides.append((side, figures.critical_weights(curves, kept=kept), kept, weights.shape[1]))
+    return {"encoding": encoding, "pairs": pairs, "sides": sides}
+
+
+def _short(name):
+    return name.split("/")[0]
+
+
+def known(value):
+    """Whether there is a value at all: neither None nor nan."""
+    return value is not None and value == value

@@ -1,0 +1,311 @@
+"""The client of the paid service, against a real server on this machine that answers well, badly and not at all."""
+
+import base64
+import http.server
+import json
+import logging
+import threading
+
+import numpy as np
+import pytest
+
+from crosswalk import openai_client
+from crosswalk.embedding import embed, open_embedder, open_store
+from crosswalk.errors import UserError
+
+KEY = "sk-test-3f9a1c77d2"
+WIDTH = 8
+
+
+def vector(text):
+    values = np.random.default_rng(list(text.encode())).standard_normal(WIDTH)
+    return (values / np.linalg.norm(values)).astype(np.float32)
+
+
+def good(request, width=WIDTH, model=None):
+    rows = []
+    for index, text in enumerate(request["input"]):
+        values = np.resize(vector(text), width).astype("<f4")
+        encoded = request.get("encoding_format") == "base64"
+        rows.append({
+            "object": "embedding",
+            "index": index,
+            "embedding": base64.b64encode(values.tobytes()).decode() if encoded else values.tolist(),
+        })  # fmt: skip
+    tokens = sum(len(text) for text in request["input"])
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "data": rows, "model": model or request["model"], "usage": usage}
+
+
+def replaced(request, row, values):
+    answer = good(request)
+    answer["data"][row]["embedding"] = base64.b64encode(np.asarray(values, "<f4").tobytes()).decode()
+    return answer
+
+
+def changed(request, **fields):
+    return {**good(request), **fields}
+
+
+def failure(status, message, code=None, headers=None):
+    return status, {"error": {"message": message, "type": "some_error", "code": code}}, headers or {}
+
+
+WRONG = {
+    "missing row": (lambda r: changed(r, data=good(r)["data"][:-1]), "2 vectors for 3 texts"),
+    "no rows": (lambda r: changed(r, data=[]), "0 vectors for 3 texts"),
+    "double index": (lambda r: changed(r, data=[good(r)["data"][i] for i in (0, 1, 1)]), "indices"),
+    "NaN": (lambda r: replaced(r, 1, [np.nan] * WIDTH), "vector 2 of 3 holds a value that is not finite"),
+    "NaN in JSON": (lambda r: json.dumps(good({**r, "encoding_format": "float"})).replace("0.", "NaN, 0.", 1), "JSON"),
+    "zero vector": (lambda r: replaced(r, 2, [0] * WIDTH), "vector 3 of 3 has length 0"),
+    "wrong dimension": (lambda r: good(r, width=WIDTH // 2), "4 dimensions instead of 8"),
+    "ragged": (lambda r: replaced(r, 0, vector("x")[:5]), "vectors of different dimensions"),
+    "half a float": (lambda r: changed(r, data=[{"index": i, "embedding": "AAA="} for i in range(3)]), "base64"),
+    "another model": (lambda r: good(r, model="cheap-model"), "'cheap-model' answered"),
+    "garbage": (lambda r: "<html>try later</html>", "not the JSON of an embeddings answer"),
+    "other JSON": (lambda r: {"result": "fine"}, "not the JSON of an embeddings answer"),
+    "cut short": (lambda r: json.dumps(good(r))[:100], "not the JSON of an embeddings answer"),
+}
+HOPELESS = {
+    "bad key": (failure(401, f"Incorrect API key provided: {KEY}"), "the key in OPENAI_API_KEY is refused"),
+    "forbidden": (failure(403, "no access"), "the key in OPENAI_API_KEY is refused"),
+    "no quota": (failure(429, "You exceeded your quota", "insufficient_quota"), "no quota left"),
+    "unknown model": (failure(404, "model not found"), "no model 'toy-model'"),
+    "bad request": (failure(400, "too many tokens", "max_tokens_per_request"), "too many tokens"),
+    "come back tomorrow": (failure(429, "slow down", headers={"Retry-After": "86400"}), "come back in 86400 s"),
+}
+
+
+class Service:
+    """Speaks /v1/embeddings; `script` holds the answers to give first, one a request, as functions of the request."""
+
+    def __init__(self):
+        self.script, self.requests, self.headers = [], [], []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.requests.append(request)
+                outer.headers.append(dict(self.headers))
+                answer = (outer.script.pop(0) if outer.script else good)(request)
+                if answer is None:
+                    self.close_connection = True
+                    return
+                status, body, headers = answer if isinstance(answer, tuple) else (200, answer, {})
+                body = (body if isinstance(body, str) else json.dumps(body)).encode()
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+
+@pytest.fixture
+def service(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    service = Service()
+    yield service
+    service.server.shutdown()
+    service.server.server_close()
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """The pauses that would have been made."""
+    made = []
+    monkeypatch.setattr(openai_client.time, "sleep", made.append)
+    return made
+
+
+def client(service, **settings):
+    return open_embedder(
+        {"provider": "openai", "model": "toy-model", "dimensions": WIDTH, "base_url": service.url, **settings}
+    )
+
+
+TEXTS = ["one", "two", "three"]
+EXPECTED = np.stack([vector(text) for text in TEXTS])
+
+
+def test_vectors_arrive_with_tokens_and_requests(service):
+    answer = client(service, organization="org-7").embed(TEXTS)
+    np.testing.assert_allclose(answer.vectors, EXPECTED, atol=1e-6)
+    assert (answer.tokens, answer.requests) == (11, 1)
+    assert service.requests == [
+        {"model": "toy-model", "input": TEXTS, "dimensions": WIDTH, "encoding_format": "base64"}
+    ]
+    headers = {name.lower(): value for name, value in service.headers[0].items()}
+    assert headers["authorization"] == f"Bearer {KEY}" and headers["openai-organization"] == "org-7"
+
+
+def test_dimensions_are_asked_for_only_if_set(service):
+    embedder = client(service, dimensions=None)
+    assert embedder.dimensions is None
+    assert embedder.embed(TEXTS).vectors.shape == (3, WIDTH)
+    assert "dimensions" not in service.requests[0] and embedder.dimensions == WIDTH
+
+
+def test_shuffled_answer_is_put_in_order(service):
+    service.script = [lambda r: changed(r, data=good(r)["data"][::-1])]
+    np.testing.assert_allclose(client(service).embed(TEXTS).vectors, EXPECTED, atol=1e-6)
+
+
+def test_service_that_knows_no_base64_is_understood(service):
+    service.script = [lambda r: good({**r, "encoding_format": "float"})]
+    np.testing.assert_allclose(client(service).embed(TEXTS).vectors, EXPECTED, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_answer_is_asked_again(service, waits, name, caplog):
+    service.script = [WRONG[name][0]]
+    answer = client(service).embed(TEXTS)
+    np.testing.assert_allclose(answer.vectors, EXPECTED, atol=1e-6)
+    assert answer.requests == 2 and len(waits) == 1 and WRONG[name][1] in caplog.text
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_answer_that_stays_wrong_ends_the_run_and_is_never_kept(service, waits, name, tmp_path):
+    service.script = [WRONG[name][0]] * 99
+    embedder = client(service)
+    store = open_store(embedder, tmp_path)
+    with pytest.raises(UserError) as raised:
+        embed(TEXTS, embedder, store=store)
+    assert WRONG[name][1] in str(raised.value) and service.url in str(raised.value)
+    assert len(service.requests) == openai_client.TRIES and len(store) == 0
+
+
+@pytest.mark.parametrize("name", HOPELESS)
+def test_what_no_second_try_mends_ends_the_run_at_once(service, waits, name):
+    service.script = [lambda r: HOPELESS[name][0]] * 99
+    with pytest.raises(UserError) as raised:
+        client(service).embed(TEXTS)
+    assert HOPELESS[name][1] in str(raised.value)
+    assert len(service.requests) == 1 and waits == []
+
+
+def test_busy_service_is_given_the_pause_it_asks_for(service, waits):
+    service.script = [lambda r: failure(429, "slow down", "rate_limit_exceeded", {"Retry-After": "1"})]
+    assert client(service).embed(TEXTS).requests == 2
+    assert waits == [1.0]
+
+
+def test_failing_service_and_dropped_connection_are_tried_again_with_growing_pauses(service, waits):
+    service.script = [lambda r: failure(500, "oops"), lambda r: None, lambda r: failure(503, "still")]
+    np.testing.assert_allclose(client(service).embed(TEXTS).vectors, EXPECTED, atol=1e-6)
+    assert len(service.requests) == 4 and waits == sorted(waits) and waits[-1] > 2 * waits[0]
+
+
+def test_service_that_is_not_there_is_named(service, waits):
+    embedder = client(service, base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(UserError, match=r"http://127\.0\.0\.1:9/v1: gave up after 5 tries.*no connection"):
+        embedder.embed(TEXTS)
+
+
+def test_answered_requests_are_paid_once_though_a_later_one_fails(service, waits, tmp_path):
+    texts = [f"text {i}" for i in range(10)]
+    settings = {"batch": {"texts": 2}}
+    service.script = [good, good, *[lambda r: failure(500, "down")] * openai_client.TRIES]
+    embedder = client(service, **settings)
+    with pytest.raises(UserError, match="HTTP 500: down"):
+        embed(texts, embedder, store=open_store(embedder, tmp_path))
+    embedder = client(service, **settings)
+    result = embed(texts, embedder, store=open_store(embedder, tmp_path))
+    assert (result.usage["cached"], result.usage["embedded"], result.usage["requests"]) == (4, 6, 3)
+    np.testing.assert_allclose(result.vectors, [vector(text) for text in texts], atol=1e-6)
+
+
+def test_requests_stay_within_every_limit(service):
+    texts = ["é" * n for n in (1, 5, 9, 20, 20, 3, 3, 3, 3, 3, 3)]
+    embedder = client(service, batch={"texts": 4, "tokens": 50, "text_tokens": 40})
+    parts = list(embedder.chunks(texts))
+    assert [i for part in parts for i in range(part.start, part.stop)] == list(range(11))
+    for part in parts:
+        assert part.stop - part.start <= 4
+        assert sum(len(text.encode()) for text in texts[part]) <= 50
+    assert len(parts) == 5
+
+
+def test_long_text_is_cut_at_a_whole_character_counted_and_said(service, caplog):
+    embedder = client(service, batch={"text_tokens": 10})
+    sent, cut = embedder.prepare(["a" * 10, "é" * 6, "ab"])
+    assert sent == ["a" * 10, "é" * 5, "ab"] and cut == 1
+    sent, cut = embedder.prepare(["a" + "é" * 6])
+    assert sent == ["a" + "é" * 4] and cut == 1
+    assert "1 texts are longer than 10 bytes" in caplog.text
+
+
+def test_services_and_lengths_share_no_vectors(service):
+    names = [client(service).namespace, client(service, dimensions=4).namespace, client(service, model="b").namespace]
+    names.append(client(service, base_url="http://elsewhere/v1").namespace)
+    assert len({json.dumps(name) for name in names}) == 4
+    assert client(service, base_url=service.url + "/").namespace == names[0]
+    assert client(service, organization="other").namespace == names[0]
+
+
+def test_known_model_of_the_default_service_has_its_own_length(service, monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    own = open_embedder({"provider": "openai"})
+    assert own.dimensions == 1536
+    assert own.namespace == open_embedder({"provider": "openai", "dimensions": 1536}).namespace
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@there/v1", "https://there/v1?key=secret", "there/v1"])
+def test_address_with_a_secret_is_refused_without_repeating_it(service, url):
+    with pytest.raises(UserError, match="base_url") as raised:
+        client(service, base_url=url)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("key", ["sk-77\n88", "sk-77 88", "sk-77ä88"])
+def test_key_that_cannot_be_one_is_refused_without_repeating_it(service, monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(UserError, match="OPENAI_API_KEY") as raised:
+        client(service)
+    assert "77" not in str(raised.value) and "88" not in str(raised.value)
+
+
+def test_line_end_after_the_key_is_forgiven(service, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY + "\n")
+    assert client(service).embed(TEXTS).requests == 1
+    assert f"Bearer {KEY}" in service.headers[0].values()
+
+
+def test_key_is_in_no_log_error_or_file(service, waits, tmp_path, capfd):
+    written = tmp_path / "log.txt"
+    handler = logging.FileHandler(written)
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)  # the client library's own words too
+    echo = [
+        lambda r: failure(500, f"broken for Bearer {KEY}"),
+        lambda r: good(r, model=KEY),
+        lambda r: failure(401, f"bad {KEY}"),
+    ]
+    try:
+        service.script = list(echo[:2])
+        embedder = client(service)
+        result = embed(TEXTS, embedder, store=open_store(embedder, tmp_path / "cache"))
+        service.script = list(echo)
+        with pytest.raises(UserError) as raised:
+            embed(["four"], embedder, store=open_store(embedder, tmp_path / "cache"))
+        logging.getLogger().exception("as an uncaught error is logged", exc_info=raised.value)
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.close()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert written in files and any(path.suffix == ".arrow" for path in files) and b"***" in written.read_bytes()
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+    assert KEY not in "".join(capfd.readouterr()) and KEY not in str(raised.value) + repr(embedder) + str(result)
+    assert KEY not in json.dumps(embedder.namespace)
