@@ -55,7 +55,7 @@ def ours(x, *, dim, epochs, target):
     """Our loop: (epoch, CPU, wall seconds) at the target or None, final loss, CPU seconds of the whole run."""
     start, wall, reached = time.process_time(), time.perf_counter(), None
     model = training.build("dense", x.shape[1], dim, seed=0)
-    plan = training.schedule(len(x), encoder="dense", dim=dim)
+    plan = training.schedule(*x.shape, encoder="dense", dim=dim)
     for row in training.fit(model, x, plan, seed=0, epochs=epochs):
         if reached is None and row["loss"] <= target:
             reached = row["epoch"], time.process_time() - start, time.perf_counter() - wall
@@ -74,7 +74,7 @@ def main():
     x = torch.from_numpy(training.standardise(raw, *training.moments(raw)))
     print(f"{args.rows} x {args.width}, {args.epochs} epochs, one thread\n")
     print(
-        "| dim | notebook's loss | notebook, s | ours there after epoch | ours, s | ratio | our final loss | all of ours, s |"
+        "| dim | notebook's loss | notebook, s | ours there after epoch | ours, s | ratio | our final loss | all, s |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for dim in args.dims:

@@ -1,6 +1,6 @@
 """Train one autoencoder on one collection and encode it."""
 
-from crosswalk.job import start
+from crosswalk.job import device, start
 
 log = start(snakemake)
 
@@ -17,7 +17,7 @@ log.info("training %s with %d units on %d rows of %d, seed %d", encoder, dim, *v
 
 began = time.perf_counter()
 trained = training.train(
-    vectors, encoder=encoder, dim=dim, seed=seed, device=snakemake.params.device, **snakemake.params.settings
+    vectors, encoder=encoder, dim=dim, seed=seed, device=device(snakemake), **snakemake.params.settings
 )
 last = trained.history.iloc[-1]
 log.info(

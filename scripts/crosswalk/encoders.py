@@ -115,12 +115,13 @@ class TopK(_Autoencoder):
         """Squared error of the residual as dead units alone would explain it: the auxiliary loss of Gao et al.
 
         x, codes: as in `squared_error`; dead: bool (dim,), at least one; count: how many dead units each row may use.
+        Their strengths are not rectified here, or a unit below zero in all rows would have no gradient to rise by.
         Returns the error as a share of the residual's square, a differentiable scalar.
         """
         residual = x - self.decode(codes).detach()
         z = (x @ self.encoder.weight.T + self.shift()).masked_fill(~dead, -torch.inf)
         kept = z.topk(min(count, int(dead.sum())), dim=1, sorted=False)
-        revived = torch.zeros_like(z).scatter(1, kept.indices, torch.relu(kept.values))
+        revived = torch.zeros_like(z).scatter(1, kept.indices, kept.values)
         return (residual - revived @ self.decoder.weight.T).square().sum() / residual.square().sum().clamp_min(1e-12)
 
 

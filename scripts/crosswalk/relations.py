@@ -28,33 +28,32 @@ def judge(tests, *, alpha):
 
 
 def distinct(tests, x_scores, y_scores, *, overlap):
-    """Fold findings that are views of one relation into the strongest of them.
+    """Fold findings that stronger ones already account for into the strongest of those they resemble.
 
-    tests: m rows from `judge`; x_scores, y_scores: (n, m), columns in the order of the rows; overlap: two findings are
-    one relation if their scores correlate by at least this on both sides, with the same joint sign.
+    tests: m rows from `judge`; x_scores, y_scores: (n, m), columns in the order of the rows; overlap: share of a
+    finding's correlation from which it counts as a view of the stronger ones. That share is what goes when the
+    stronger findings' scores are projected out of its own, on either side.
     Returns a list of (row, [rows folded into it]): the confirmed first, by held-out r, then a few unconfirmed.
     """
-    order = np.lexsort((-tests["r"].to_numpy(), ~tests["confirmed"].to_numpy()))
     confirmed = tests["confirmed"].to_numpy()
     x, y = _standardise(x_scores), _standardise(y_scores)
+    x_known, y_known = np.empty((len(x), 0)), np.empty((len(y), 0))  # orthonormal bases of the scores kept so far
     kept, members, unconfirmed = [], [], 0
-    for row in order:
-        if kept:
-            on_x = x[:, kept].T @ x[:, row] / len(x)
-            on_y = y[:, kept].T @ y[:, row] / len(y)
-            like = np.where(on_x * on_y > 0, np.minimum(np.abs(on_x), np.abs(on_y)), 0)
-            best = int(np.argmax(like))
-            if like[best] >= overlap:
-                # An unconfirmed view of a confirmed relation adds nothing to it.
-                if confirmed[row]:
-                    members[best].append(int(row))
-                continue
+    for row in np.lexsort((-tests["r"].to_numpy(), ~confirmed)):
+        u, v = _project_out(x[:, row], x_known), _project_out(y[:, row], y_known)
+        whole, left = x[:, row] @ y[:, row], u @ v
+        if kept and left < (1 - overlap) * whole:
+            if confirmed[row]:  # an unconfirmed view of a relation adds nothing to it
+                like = (x[:, kept].T @ x[:, row]) * (y[:, kept].T @ y[:, row])
+                members[int(np.argmax(like))].append(int(row))
+            continue
         if not confirmed[row]:
             unconfirmed += 1
             if unconfirmed > UNCONFIRMED_SHOWN:
                 break
         kept.append(int(row))
         members.append([])
+        x_known, y_known = _extend(x_known, u), _extend(y_known, v)
     return list(zip(kept, members, strict=True))
 
 
@@ -100,7 +99,7 @@ def collect_relations(
     axis_directions,
     fold,
     sides,
-    overlap=0.7,
+    overlap=0.5,
     examples=5,
 ):
     """Distinct relations among all candidates, each with its direction, echo, scores and texts.
@@ -210,6 +209,17 @@ def ends(scores, direction, ids, texts, embeddings, groups, items, *, count):
             row = int(own["row"].iloc[int(np.argmax(sign * own["along"].to_numpy()))])
             found.append((end, rank, items[item], ids[row], float(scores[item]), texts[row]))
     return pd.DataFrame(found, columns=["end", "rank", "item", "id", "score", "text"])
+
+
+def _project_out(values, basis):
+    return values - basis @ (basis.T @ values)
+
+
+def _extend(basis, residual):
+    """An orthonormal basis with one more direction, unless nothing of it is new."""
+    residual = _project_out(residual, basis)  # once more, for orthogonality to rounding
+    norm = np.linalg.norm(residual)
+    return np.column_stack([basis, residual / norm]) if norm > 1e-6 * np.sqrt(len(residual)) else basis
 
 
 def _within(values, fold):

@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 CHUNK = 8192  # rows held in memory at once outside the loop
 AUXILIARY = 1 / 32  # weight of the loss on dead units (Gao et al., 2024)
 WARM_UP = 0.05  # share of the steps in which the rate rises; then it falls to 0 along a line
-# Reference batch of the rates below; all were chosen on rank-deficient, unit-norm synthetic embeddings.
-REFERENCE_BATCH = 512
+# Peak rates before scaling, the best of a few powers of two on the data of benchmarks/training.py and on smaller ones.
+DENSE_ENCODER_RATE, DENSE_DECODER_RATE, TOPK_RATE = 0.12, 0.6, 0.3
 
 
 @dataclass
@@ -68,7 +68,7 @@ def train(x, *, encoder, dim, seed, epochs, batch_size=None, learning_rate=None,
     _check(x, encoder=encoder, dim=dim, active=active)
     mean, scale = moments(x)
     model = build(encoder, x.shape[1], dim, active=active, seed=seed).to(device)
-    plan = schedule(len(x), encoder=encoder, dim=dim, batch_size=batch_size, learning_rate=learning_rate)
+    plan = schedule(*x.shape, encoder=encoder, dim=dim, batch_size=batch_size, learning_rate=learning_rate)
     rows = torch.from_numpy(standardise(x, mean, scale)).to(device)
     history = pd.DataFrame(list(fit(model, rows, plan, seed=seed, epochs=epochs)))
     return Trained(model.cpu(), mean, scale, seed, history)
@@ -109,22 +109,26 @@ def build(encoder, width, dim, *, active=None, seed=0):
     return ENCODERS[encoder](width, dim, generator=torch.Generator().manual_seed(seed), **options)
 
 
-def schedule(n, *, encoder, dim, batch_size=None, learning_rate=None):
-    """Choose batch size and rates for `n` rows.
+def schedule(n, width, *, encoder, dim, batch_size=None, learning_rate=None):
+    """Choose batch size and rates for `n` rows of `width` numbers.
 
     batch_size: rows of a step; by default about a tenth of the rows, between 32 and 1,024, evened out so that no batch
-    is a remainder. learning_rate: a constant rate for all weights, as published; by default rates that rise and fall,
-    scaled with the square root of the batch. A decoder fed by few bounded units needs far larger weights, and so a far
-    larger rate, than an encoder that adds up a whole row; giving each its own is what makes large batches learn fast.
+    is a remainder. learning_rate: a constant rate for all weights, as published; by default one rate for each layer
+    that rises and falls, scaled with the square root of a batch that is not the default. A dense decoder is fed by few
+    units between .5 and 1, so it needs far larger weights and a far larger rate than the encoder, which adds up a whole
+    row and would saturate: a rate of its own for each is what lets large batches learn fast.
     """
-    if batch_size is None:
-        target = min(1024, max(32, 2 ** round(math.log2(n / 10))))
-        batch_size = math.ceil(n / max(1, round(n / target)))
+    target = min(1024, max(32, 2 ** round(math.log2(n / 10))))
+    even = math.ceil(n / max(1, round(n / target)))
+    batch_size = batch_size or even
     if learning_rate is not None:
         return Schedule(batch_size, learning_rate, learning_rate, constant=True)
-    scaled = math.sqrt(batch_size / REFERENCE_BATCH)
-    decoder_rate = 0.6 / math.sqrt(dim) if encoder == "dense" else 0.003
-    return Schedule(batch_size, 0.003 * scaled, decoder_rate * scaled, constant=False)
+    scaled = math.sqrt(batch_size / even)
+    if encoder == "topk":
+        encoder_rate = decoder_rate = TOPK_RATE / math.sqrt(width)
+    else:
+        encoder_rate, decoder_rate = DENSE_ENCODER_RATE / math.sqrt(width), DENSE_DECODER_RATE / math.sqrt(dim)
+    return Schedule(batch_size, encoder_rate * scaled, decoder_rate * scaled, constant=False)
 
 
 def fit(model, x, plan, *, seed, epochs):
@@ -201,7 +205,7 @@ def evaluate(model, x):
 
 
 def save(path, trained):
-    """Write an autoencoder as safetensors: weights, `mean` and `scale`, and in the metadata what it takes to load it."""
+    """Write an autoencoder as safetensors: weights, `mean` and `scale`, and metadata that say how to load it."""
     model = trained.model
     tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
     tensors |= {"mean": torch.from_numpy(trained.mean), "scale": torch.from_numpy(trained.scale)}

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from crosswalk.errors import UserError
 
 BLOCK = 1 << 20  # bytes read at once: large enough to be fast, small beside any memory limit
-ZSTD_INPUT = 1 << 13  # compressed bytes at once: even the densest zstd frame then stays below some 250 MB of output
+ZSTD_INPUT = 1 << 12  # compressed bytes at once: the densest zstd frame makes some 130 MB of them
 LONGEST_LINE = 1 << 25  # bytes; above it the file is not one row a line, and reading on would fill the memory
 ERRORS = (EOFError, zlib.error, isal_zlib.error, igzip.BadGzipFile, zstandard.ZstdError)  # of a damaged file
 
@@ -73,8 +73,9 @@ def _zstd(file):
     while data := file.read(ZSTD_INPUT):
         while data:
             frame = frame or zstandard.ZstdDecompressor().decompressobj()
-            if piece := frame.decompress(data):
-                yield piece
+            piece = frame.decompress(data)
+            for start in range(0, len(piece), BLOCK):
+                yield piece[start : start + BLOCK]
             data = b""
             if frame.eof:
                 data, frame = frame.unused_data, None

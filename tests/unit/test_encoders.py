@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from crosswalk import training
-from crosswalk.encoders import ENCODERS
 from scipy.optimize import linear_sum_assignment
 from torch import nn
+
+from crosswalk import training
+from crosswalk.encoders import ENCODERS
 
 
 def rows(n, width, seed=0):
@@ -37,8 +38,8 @@ def test_initial_weights_spread_like_those_of_linear():
     for layer in (model := training.build("dense", 1000, 10, seed=0)).encoder, model.decoder:
         bound = layer.in_features**-0.5
         for weight in (layer.weight, layer.bias):
-            assert weight.abs().max() <= bound
-        assert layer.weight.std() == pytest.approx(bound / 3**0.5, rel=0.05)
+            assert weight.abs().max() <= bound * 1.00001
+        assert float(layer.weight.std().detach()) == pytest.approx(bound / 3**0.5, rel=0.05)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -75,8 +76,10 @@ def test_topk_decoder_starts_as_the_encoders_transpose_with_unit_atoms():
 
 def test_atoms_have_unit_norm_after_training_and_the_gradient_never_points_along_them():
     x = np.random.default_rng(0).standard_normal((60, 12))
-    model = training.train(x, encoder="topk", dim=6, seed=0, epochs=3).model
-    torch.testing.assert_close(model.decoder.weight.norm(dim=0), torch.ones(6))
+    trained = training.train(x, encoder="topk", dim=6, seed=0, epochs=3)
+    torch.testing.assert_close(trained.model.decoder.weight.norm(dim=0), torch.ones(6))
+    model = scrambled("topk")
+    model.normalise()
     batch = rows(30, 12)
     model.squared_error(batch, batch.square().sum())[0].backward()
     assert (model.decoder.weight.grad * model.decoder.weight).sum(0).abs().max() > 0.1
@@ -104,17 +107,16 @@ def test_pre_bias_is_taken_off_and_put_back():
     torch.testing.assert_close(moved(x + 5), model(x) + 5, rtol=1e-4, atol=1e-4)
 
 
-def test_topk_recovers_a_planted_sparse_dictionary():
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_topk_recovers_a_planted_sparse_dictionary(seed):
+    rng = np.random.default_rng(seed)
     atoms = rng.standard_normal((16, 64))
     atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
-    codes = np.zeros((3000, 16))
-    for row in codes:
-        row[rng.choice(16, 2, replace=False)] = rng.uniform(1, 2, 2)
+    codes = (rng.random((3000, 16)) < 2 / 16) * rng.uniform(1, 2, (3000, 16))
     x = codes @ atoms + 0.01 * rng.standard_normal((3000, 64))
-    trained = training.train(x, encoder="topk", dim=16, active=2, seed=0, epochs=60)
+    trained = training.train(x, encoder="topk", dim=16, active=4, seed=seed, epochs=40)
     planted = atoms / trained.scale
     planted /= np.linalg.norm(planted, axis=1, keepdims=True)
     cosine = planted @ trained.model.decoder.weight.detach().numpy()
     found = cosine[linear_sum_assignment(-cosine)]
-    assert (found > 0.9).mean() >= 0.8
+    assert (found > 0.9).mean() >= 0.9

@@ -103,6 +103,19 @@ def test_fixture_in_the_goodreads_schema(tmp_path):
     assert of_y.rejected["min_chars of review_text"] == 69 - sum(map(len, long.values()))
 
 
+@pytest.mark.slow
+def test_selection_rule_on_real_papers_and_reviews(tmp_path, real_data):
+    books, reviews = real_data / "reviews/papers.jsonl.gz", real_data / "reviews/reviews.jsonl.gz"
+    count(reviews, REVIEWS, tmp_path / "counts.parquet")
+    linked = {"at_least": {"reviews": 5}, "link_counts": {"reviews": tmp_path / "counts.parquet"}}
+    x, tally = draw(books, BOOKS, tmp_path / "all.parquet", **linked)
+    assert (tally.read, len(x["id"])) == (3395, 1455)
+    x, y, _, of_y = pair(tmp_path, books, reviews, n=1000, k=5, m=5)
+    assert len(set(x["id"])) == 1000
+    assert of_y.read == 15_175
+    assert sorted(y["group"]) == sorted(x["id"] * 5)
+
+
 def test_draw_depends_on_seed_and_ids_alone(tmp_path):
     rows = [{"book_id": f"b{i}", "title": f"t{i}"} for i in range(200)]
     wanted = {**BOOKS, "sample": {"n": 20}}
@@ -121,11 +134,11 @@ def test_draw_depends_on_seed_and_ids_alone(tmp_path):
 def test_every_item_is_drawn_equally_often(tmp_path):
     path = jsonl(tmp_path / "a.jsonl", [{"book_id": f"b{i}", "title": "t"} for i in range(20)])
     hits = dict.fromkeys((f"b{i}" for i in range(20)), 0)
-    for seed in range(200):
+    for seed in range(100):
         for own in draw(path, {**BOOKS, "sample": {"n": 5}}, tmp_path / "o.parquet", seed=seed)[0]["id"]:
             hits[own] += 1
-    assert 50 - 4 * np.sqrt(200 * 0.25 * 0.75) < min(hits.values())
-    assert max(hits.values()) < 50 + 4 * np.sqrt(200 * 0.25 * 0.75)
+    assert 25 - 4 * np.sqrt(100 * 0.25 * 0.75) < min(hits.values())
+    assert max(hits.values()) < 25 + 4 * np.sqrt(100 * 0.25 * 0.75)
 
 
 def test_first_takes_the_first(tmp_path):
@@ -232,7 +245,7 @@ LINE = st.fixed_dictionaries({"book_id": st.sampled_from([None, "", "a", "b", "c
 LINE = LINE | st.sampled_from(["not json", "[]", '{"review_id": 1'])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINE, min_size=1), take=st.none() | st.integers(1, 3), order=st.sampled_from(["random", "first"]))
 def test_every_row_is_kept_or_counted(tmp_path, lines, take, order):
     rows = [line if isinstance(line, str) else json.dumps({"review_id": i, **line}) for i, line in enumerate(lines)]

@@ -1,5 +1,7 @@
 """The store of vectors: what is in it comes back, the same for every reader, and nothing damaged does."""
 
+import os
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -72,27 +74,56 @@ def test_namespace_can_be_read_by_people(tmp_path):
     assert '"model": "toy"' in (folder / "namespace.json").read_text()
 
 
-def test_oldest_vector_of_a_text_wins_whatever_the_listing_order(tmp_path, monkeypatch):
+class Named:
+    """In place of `uuid`: names in the order given."""
+
+    def __init__(self, *names):
+        self.names = list(names)
+
+    def uuid4(self):
+        self.hex = self.names.pop(0)
+        return self
+
+
+class Listing:
+    """In place of `os.scandir`: entries sorted by name, either way round."""
+
+    scandir = staticmethod(os.scandir)
+
+    def __init__(self, folder, backwards):
+        self.entries = sorted(self.scandir(folder), key=lambda entry: entry.name, reverse=backwards)
+
+    def __enter__(self):
+        return iter(self.entries)
+
+    def __exit__(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("names", ["abc", "acb", "bac", "bca", "cab", "cba"])
+def test_oldest_vector_of_a_text_wins_whatever_the_listing_order(tmp_path, monkeypatch, names, backwards):
+    monkeypatch.setattr(module, "uuid", Named(*names))
     store = Store(tmp_path, NAMESPACE)
     for at in (30, 10, 20):
         put(store, ["same", f"own {at}"], np.full((2, 5), at, np.float32), monkeypatch, at)
-    scandir = module.os.scandir
-    for backwards in (False, True):
+    monkeypatch.setattr(module.os, "scandir", lambda folder: Listing(folder, backwards))
+    for reader in (store, Store(tmp_path, NAMESPACE)):
+        assert (get(reader, ["same"])[1] == 10).all()
+        assert (get(reader, ["own 30"])[1] == 30).all()
 
-        class Listing:
-            def __init__(self, folder, backwards=backwards):
-                self.entries = sorted(scandir(folder), key=lambda entry: entry.name, reverse=backwards)
 
-            def __enter__(self):
-                return iter(self.entries)
-
-            def __exit__(self, *_):
-                pass
-
-        monkeypatch.setattr(module.os, "scandir", Listing)
-        assert (get(Store(tmp_path, NAMESPACE), ["same"])[1] == 10).all()
-        monkeypatch.setattr(module.os, "scandir", scandir)
-    assert (get(store, ["same"])[1] == 10).all()  # the writer itself agrees
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_segment_of_another_length_than_the_oldest_is_left_out(tmp_path, monkeypatch, names):
+    namespace = {**NAMESPACE, "dimensions": None}
+    monkeypatch.setattr(module, "uuid", Named(*names))
+    writers = [Store(tmp_path, namespace), Store(tmp_path, namespace)]
+    put(writers[0], ["old"], rows(1), monkeypatch, 10)
+    monkeypatch.setattr(module.time, "time_ns", lambda: 20)
+    writers[1].append(text_keys(["new"]), np.ones((1, 7), np.float32))
+    reader = Store(tmp_path, namespace)
+    assert reader.dimensions == 5 and get(reader, ["old", "new"])[0].tolist() == [True, False]
+    assert list(reader.bad.values()) == ["7 dimensions instead of 5"]
 
 
 def test_readers_see_other_writers_after_refresh(tmp_path):
