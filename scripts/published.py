@@ -1,4 +1,4 @@
-"""Relate two collections the notebook's own way, so that anyone can see the difference; nothing here is a valid test."""
+"""Relate two collections the notebook's own way, to show the difference; nothing here is a valid test."""
 
 from crosswalk.job import start
 

@@ -21,7 +21,7 @@ def start(snakemake):
         force=True,
     )
     logging.captureWarnings(True)
-    for chatty in ("httpx", "httpcore", "openai", "matplotlib", "fontTools"):
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "matplotlib", "fontTools"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     log = logging.getLogger(snakemake.rule)
 

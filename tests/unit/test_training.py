@@ -134,9 +134,10 @@ def test_batches_of_one_row_and_larger_than_the_data_survive(encoder, batch_size
 def test_constant_columns_read_zero_and_do_no_harm(encoder):
     x = embeddings()
     x[:, 3], x[:, 4] = 0.1, 0
+    x[::2, 3] = np.nextafter(np.float32(0.1), np.float32(1))
     trained = train(x, encoder=encoder, epochs=30)
     standard = training.standardise(x, trained.mean, trained.scale)
-    assert not standard[:, [3, 4]].any()
+    assert np.abs(standard[:, [3, 4]]).max() < 1e-6
     assert trained.history.explained_variance.iloc[-1] > 0.3
     constant = train(np.ones((40, 6), np.float32), encoder=encoder, dim=2, epochs=2)
     assert np.isfinite(constant.history.to_numpy()).all()
@@ -236,9 +237,9 @@ def test_rate_rises_falls_and_ends_near_nothing():
     assert training._factor(1, 1) == 1
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
-def test_default_schedule_ends_below_the_published_recipe(encoder):
+@pytest.mark.parametrize(("encoder", "epochs"), [("dense", 20), ("topk", 60)])
+def test_default_schedule_ends_below_the_published_recipe_in_no_more_epochs(encoder, epochs):
     x = embeddings(600)
-    published = train(x, encoder=encoder, epochs=40, batch_size=32, learning_rate=1e-3).history
-    ours = train(x, encoder=encoder, epochs=40).history
+    published = train(x, encoder=encoder, epochs=60, batch_size=32, learning_rate=1e-3).history
+    ours = train(x, encoder=encoder, epochs=epochs).history
     assert ours.reconstruction_error.iloc[-1] <= published.reconstruction_error.iloc[-1]

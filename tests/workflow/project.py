@@ -24,15 +24,15 @@ MOODS = [
     "slow tedious dragging sluggish wearisome plodding dull stretched lifeless endless",
     "thrilling gripping brisk tense electric urgent breathless riveting swift feverish",
 ]
-FILLER = ["the", "story", "has", "a", "part", "that", "tells", "of", "people", "and", "of", "a", "day", "when", "they", "talk", "about", "what", "they", "know", "and", "see"]
+FILLER = "the story has a part that tells of people and of a day when they talk about what they know"
 
 
 def compose(rng, words, count):
     """A text of `count` words, about half of them from the given ones."""
-    return " ".join(rng.choice(words) if rng.random() < 0.5 else rng.choice(FILLER) for _ in range(count))
+    return " ".join(rng.choice(words) if rng.random() < 0.5 else rng.choice(FILLER.split()) for _ in range(count))
 
 
-def write_study(folder, *, items=120, replies=3, seed=0):
+def write_study(folder, *, items=240, replies=3, seed=0):
     """Write items.jsonl and replies.jsonl: themes and moods go together nine times in ten."""
     rng = np.random.default_rng(seed)
     with open(folder / "items.jsonl", "w") as works, open(folder / "replies.jsonl", "w") as answers:
@@ -45,8 +45,7 @@ def write_study(folder, *, items=120, replies=3, seed=0):
             works.write(json.dumps(row) + "\n")
             for j in range(replies):
                 text = compose(rng, MOODS[mood].split(), 25)
-                if i == 3 and j == 0:
-                    text += ' <script>alert("x")</script>'
+                text += ' <script>alert("x")</script>'  # which the page must show, not run
                 answers.write(json.dumps({"id": f"r{i}-{j}", "item": f"i{i}", "text": text}) + "\n")
 
 
@@ -59,7 +58,7 @@ def study():
         "collections": {
             "items": {
                 "source": {"path": "items.jsonl"}, "id": "id", "text": {"columns": ["text"]}, "keep": ["title"],
-                "sample": {"n": 100}, "contrast": {"column": "label", "values": ["wet", "dry"]},
+                "sample": {"n": 200}, "contrast": {"column": "label", "values": ["wet", "dry"]},
             },
             "replies": {
                 "source": {"path": "replies.jsonl"}, "id": "id", "text": {"columns": ["text"]},

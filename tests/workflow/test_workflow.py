@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 
-from project import Project
+from project import MOODS, THEMES, Project
 
 pytestmark = pytest.mark.slow
 
@@ -23,10 +23,7 @@ def test_a_run_leaves_relations_page_and_provenance(finished):
     assert relations["confirmed"].any()
     best = relations.iloc[0]
     # What was planted: the sea goes with the slow, the court with the thrilling.
-    sea, slow = (
-        set(["sea", "ship", "captain", "sailor", "storm", "harbour", "island", "anchor", "mast", "tide"]),
-        set(["slow", "tedious", "dragging", "sluggish", "wearisome", "plodding", "dull", "stretched", "lifeless", "endless"]),
-    )
+    sea, slow = set(THEMES[0].split()), set(MOODS[0].split())
     x_is_sea = len(sea & set(re.findall(r"\w+", best["x_high"]))) > len(sea & set(re.findall(r"\w+", best["x_low"])))
     y_is_slow = len(slow & set(re.findall(r"\w+", best["y_high"]))) > len(slow & set(re.findall(r"\w+", best["y_low"])))
     assert x_is_sea == y_is_slow
@@ -43,10 +40,10 @@ def test_provenance_tells_what_was_read_and_spent_and_no_absolute_path(finished)
     record = json.loads(text)
     assert record["config"]["seed"] == 7 and record["config"]["encode"]["epochs"] == 20
     counts = record["collections"]["replies"]
-    assert counts["read"] == 360 == counts["kept"] + sum(counts["rejected"].values())
+    assert counts["read"] == 720 == counts["kept"] + sum(counts["rejected"].values())
     assert len(counts["sha256"][0]) == 64
     assert record["packages"]["torch"].startswith("2.13.0")
-    assert record["embedding"]["items"]["texts"] == 100
+    assert record["embedding"]["items"]["texts"] == 200
     assert str(finished.folder) not in text and "/tmp/" not in text
 
 
@@ -107,7 +104,7 @@ def test_a_bad_collection_stops_the_run_before_anything_is_embedded(project):
         file.write('{"id": "r0-0", "item": "i1", "text": "slow and dull and slow"}\n')
     done = project.snakemake()
     assert done.returncode != 0
-    assert "replies.jsonl:361" in done.stdout and "r0-0" in done.stdout
+    assert "replies.jsonl:721" in done.stdout and "r0-0" in done.stdout
     assert not list(project.results.glob("embeddings/*"))
 
 

@@ -77,7 +77,9 @@ rule sample:
     params:
         name=lambda w: w.collection,
         settings=lambda w: config["collections"][w.collection],
-        at_least=lambda w: {c: config["collections"][c]["link"]["at_least"] for c in linked_to(w.collection)},
+        at_least=lambda w: {
+            c: config["collections"][c]["link"]["at_least"] for c in linked_to(w.collection)
+        },
         seed=config["seed"],
         code=code("sample.py"),
     script:
@@ -96,7 +98,11 @@ rule check_collections:
         "../../envs/base.yaml"
     params:
         names=COLLECTIONS,
-        settings={c: config["collections"][c]["link"]["to"] for c in COLLECTIONS if config["collections"][c].get("link")},
+        settings={
+            c: config["collections"][c]["link"]["to"]
+            for c in COLLECTIONS
+            if config["collections"][c].get("link")
+        },
         code=code("check_collections.py"),
     script:
         "../../scripts/check_collections.py"
@@ -160,7 +166,9 @@ rule describe:
     input:
         rows="<results>/collections/{collection}.parquet",
         vectors="<results>/embeddings/{collection}.arrow",
-        codes=lambda w: [f"<results>/encodings/{w.collection}/{e}/encoding.arrow" for e in ENCODINGS],
+        codes=lambda w: [
+            f"<results>/encodings/{w.collection}/{e}/encoding.arrow" for e in ENCODINGS
+        ],
     output:
         inertia="<results>/describe/{collection}/inertia.csv",
         map="<results>/describe/{collection}/map.parquet",

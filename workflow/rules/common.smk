@@ -21,12 +21,13 @@ except UserError as error:
 COLLECTIONS = list(config["collections"])
 RELATIONS = list(config["relate"])
 SEEDS = config["encode"]["seeds"] or [config["seed"]]
-ENCODINGS = [
-    f"{encoder}-{dim}/seed-{seed}"
+SWEEP = [
+    (encoder, dim, seed)
     for encoder in config["encode"]["encoders"]
     for dim in config["encode"]["dims"]
     for seed in SEEDS
 ]
+ENCODINGS = [f"{encoder}-{dim}/seed-{seed}" for encoder, dim, seed in SWEEP]
 # The yardstick of every encoder: as many principal components as it has units.
 BASELINES = [f"pca-{dim}" for dim in config["encode"]["dims"]] if ENCODINGS else []
 # A cluster's head node has no device: its profile sets the resource instead.
@@ -59,7 +60,9 @@ def code(script, *extra):
 
 def linked_to(collection):
     """The collections whose rows are linked to this one."""
-    return [c for c in COLLECTIONS if config["collections"][c].get("link", {}).get("to") == collection]
+    return [
+        c for c in COLLECTIONS if config["collections"][c].get("link", {}).get("to") == collection
+    ]
 
 
 def source_files(wildcards):
@@ -68,7 +71,10 @@ def source_files(wildcards):
     if "url" in source:
         return [f"<results>/sources/{wildcards.collection}.json"]
     if "docs" in source:
-        return [f"<results>/sources/docs/{package}.{source['table']}.jsonl" for package in source["docs"]]
+        return [
+            f"<results>/sources/docs/{package}.{source['table']}.jsonl"
+            for package in source["docs"]
+        ]
     return local(source_paths(source))
 
 
@@ -76,3 +82,15 @@ def installed(package):
     """Version of the distribution that an importable package comes from, or none."""
     names = metadata.packages_distributions().get(package)
     return metadata.version(names[0]) if names else None
+
+
+def side(pattern, key):
+    """The pattern with {collection} replaced by side `key` ("x" or "y") of the wildcard relation."""
+    return lambda w: pattern.format(collection=config["relate"][w.relation][key], **dict(w.items()))
+
+
+def sides(file, key):
+    """A file of every encoding of side `key` of the wildcard relation."""
+    return lambda w: [
+        f"<results>/encodings/{config['relate'][w.relation][key]}/{e}/{file}" for e in ENCODINGS
+    ]

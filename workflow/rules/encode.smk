@@ -24,7 +24,10 @@ rule encode:
     resources:
         gpu=GPU,
     params:
-        settings={key: config["encode"][key] for key in ("epochs", "batch_size", "learning_rate", "active")},
+        settings={
+            key: config["encode"][key]
+            for key in ("epochs", "batch_size", "learning_rate", "active")
+        },
         code=code("encode.py"),
     script:
         "../../scripts/encode.py"

@@ -5,16 +5,6 @@ outputs  <results>/relate/{relation}/relations.csv
 """
 
 
-def side(pattern, key):
-    """The pattern with {collection} replaced by side `key` ("x" or "y") of the wildcard relation."""
-    return lambda w: pattern.format(collection=config["relate"][w.relation][key], **dict(w.items()))
-
-
-def sides(file, key):
-    """A file of every encoding of side `key` of the wildcard relation."""
-    return lambda w: [f"<results>/encodings/{config['relate'][w.relation][key]}/{e}/{file}" for e in ENCODINGS]
-
-
 rule axes:
     """Find canonical axes and test them on items held out."""
     input:
@@ -58,18 +48,19 @@ rule correlate:
         x_scores="<results>/relate/{relation}/pairs/{encoding}/x_scores.arrow",
         y_scores="<results>/relate/{relation}/pairs/{encoding}/y_scores.arrow",
         matrix="<results>/relate/{relation}/correlation/{encoding}.arrow",
-    wildcard_constraints:
-        relation=one_of([r for r in RELATIONS if not published(r)]),
     log:
         "<logs>/correlate/{relation}/{encoding}.log",
     benchmark:
         "<benchmarks>/correlate/{relation}/{encoding}.tsv"
+    wildcard_constraints:
+        relation=one_of([r for r in RELATIONS if not published(r)]),
     conda:
         "../../envs/base.yaml"
     threads: 1
     params:
         settings=lambda w: {
-            key: config["relate"][w.relation][key] for key in ("pairs", "folds", "permutations", "bootstrap")
+            key: config["relate"][w.relation][key]
+            for key in ("pairs", "folds", "permutations", "bootstrap")
         },
         seed=config["seed"],
         code=code("correlate.py"),
@@ -99,7 +90,9 @@ rule relations:
         x_directions="<results>/relate/{relation}/axes/x_directions.arrow",
         y_directions="<results>/relate/{relation}/axes/y_directions.arrow",
         histories=lambda w: [
-            f"<results>/encodings/{config['relate'][w.relation][key]}/{e}/history.csv" for e in ENCODINGS for key in "xy"
+            f"<results>/encodings/{config['relate'][w.relation][key]}/{e}/history.csv"
+            for e in ENCODINGS
+            for key in "xy"
         ],
     output:
         found="<results>/relate/{relation}/found.parquet",
@@ -109,16 +102,19 @@ rule relations:
         scores="<results>/relate/{relation}/scores.parquet",
         x_traits="<results>/relate/{relation}/x_traits.arrow",
         y_traits="<results>/relate/{relation}/y_traits.arrow",
-    wildcard_constraints:
-        relation=one_of([r for r in RELATIONS if not published(r)]),
     log:
         "<logs>/relations/{relation}.log",
+    wildcard_constraints:
+        relation=one_of([r for r in RELATIONS if not published(r)]),
     conda:
         "../../envs/base.yaml"
     params:
         encodings=ENCODINGS,
         baselines=BASELINES,
-        settings=lambda w: {key: config["relate"][w.relation][key] for key in ("alpha", "overlap", "examples", "folds")},
+        settings=lambda w: {
+            key: config["relate"][w.relation][key]
+            for key in ("alpha", "overlap", "examples", "folds")
+        },
         seed=config["seed"],
         code=code("relations.py"),
     script:
@@ -146,10 +142,10 @@ rule name:
             labels={"relation": "{relation}", "table": "relations"},
         ),
         parquet="<results>/relate/{relation}/relations.parquet",
-    wildcard_constraints:
-        relation=one_of([r for r in RELATIONS if not published(r)]),
     log:
         "<logs>/name/{relation}.log",
+    wildcard_constraints:
+        relation=one_of([r for r in RELATIONS if not published(r)]),
     conda:
         "../../envs/torch.yaml"
     threads: 2
@@ -160,7 +156,8 @@ rule name:
         collections=lambda w: [config["relate"][w.relation][key] for key in "xy"],
         verb=lambda w: config["relate"][w.relation]["verb"],
         preambles=lambda w: [
-            config["collections"][config["relate"][w.relation][key]]["text"]["preamble"] for key in "xy"
+            config["collections"][config["relate"][w.relation][key]]["text"]["preamble"]
+            for key in "xy"
         ],
         embedding=config["embedding"],
         cache=config["cache"],
@@ -188,10 +185,10 @@ rule published:
         scores="<results>/relate/{relation}/scores.parquet",
         encoders="<results>/relate/{relation}/encoders.csv",
         matrices=[f"<results>/relate/{{relation}}/correlation/{e}.arrow" for e in ENCODINGS],
-    wildcard_constraints:
-        relation=one_of([r for r in RELATIONS if published(r)]),
     log:
         "<logs>/published/{relation}.log",
+    wildcard_constraints:
+        relation=one_of([r for r in RELATIONS if published(r)]),
     conda:
         "../../envs/base.yaml"
     params:

@@ -4,10 +4,6 @@ inputs   everything above
 outputs  <results>/report.html, <results>/provenance.json
 """
 
-# One entry per file, in the order in which the page's inputs are collected.
-TRAINED = [[c, *e.replace("/seed-", "-").rsplit("-", 2)] for c in COLLECTIONS for e in ENCODINGS]
-CORRELATED = [[r, *e.replace("/seed-", "-").rsplit("-", 2)] for r in RELATIONS for e in ENCODINGS]
-
 
 rule provenance:
     """Record what made the results: settings, versions, inputs, counts, cost."""
@@ -44,14 +40,24 @@ rule page:
         map=[f"<results>/describe/{c}/map.parquet" for c in COLLECTIONS],
         facts=[f"<results>/describe/{c}/facts.json" for c in COLLECTIONS],
         contrast=[f"<results>/describe/{c}/contrast.csv" for c in COLLECTIONS],
-        histories=[f"<results>/encodings/{c}/{e}/history.csv" for c in COLLECTIONS for e in ENCODINGS],
-        models=[f"<results>/encodings/{c}/{e}/model.safetensors" for c in COLLECTIONS for e in ENCODINGS],
-        codes=[f"<results>/encodings/{c}/{e}/encoding.arrow" for c in COLLECTIONS for e in ENCODINGS],
+        histories=[
+            f"<results>/encodings/{c}/{e}/history.csv" for c in COLLECTIONS for e in ENCODINGS
+        ],
+        models=[
+            f"<results>/encodings/{c}/{e}/model.safetensors"
+            for c in COLLECTIONS
+            for e in ENCODINGS
+        ],
+        codes=[
+            f"<results>/encodings/{c}/{e}/encoding.arrow" for c in COLLECTIONS for e in ENCODINGS
+        ],
         relations=[f"<results>/relate/{r}/relations.parquet" for r in RELATIONS],
         ends=[f"<results>/relate/{r}/ends.parquet" for r in RELATIONS],
         scores=[f"<results>/relate/{r}/scores.parquet" for r in RELATIONS],
         encoders=[f"<results>/relate/{r}/encoders.csv" for r in RELATIONS],
-        correlations=[f"<results>/relate/{r}/correlation/{e}.arrow" for r in RELATIONS for e in ENCODINGS],
+        correlations=[
+            f"<results>/relate/{r}/correlation/{e}.arrow" for r in RELATIONS for e in ENCODINGS
+        ],
         provenance="<results>/provenance.json",
     output:
         report(
@@ -66,9 +72,9 @@ rule page:
         "../../envs/base.yaml"
     params:
         collections=COLLECTIONS,
-        encodings=TRAINED,
+        encodings=[[c, *map(str, point)] for c in COLLECTIONS for point in SWEEP],
         relations=RELATIONS,
-        correlations=CORRELATED,
+        correlations=[[r, *map(str, point)] for r in RELATIONS for point in SWEEP],
         config=config,
         code=code("report.py", "scripts/crosswalk/page.html.j2", "scripts/crosswalk/page.css"),
     script:
