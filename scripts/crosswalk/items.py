@@ -6,6 +6,8 @@ from crosswalk.errors import UserError
 from crosswalk.files import read_parquet, read_vectors
 
 LEAST_ITEMS = 10
+LIKE_SIZE = 2  # blocks of up to this many times the smallest one's size trade places with it
+LEAST_BLOCKS = 8  # fewer would trade places in too few ways
 
 
 def average_by_group(vectors, groups, items):
@@ -49,27 +51,38 @@ def folds(blocks, count, *, seed):
 
 
 class BlockShuffle:
-    """Shuffles that keep blocks whole: blocks are laid end to end in a new order, from a random start.
+    """Shuffles that move whole blocks onto blocks, so that each side's likeness within blocks stays in place.
 
-    With blocks of one item this is a plain permutation. With larger ones it keeps each side's likeness
-    within blocks, which a plain permutation would destroy and thereby take for evidence.
+    A plain permutation would destroy that likeness and thereby take it for evidence. Blocks trade places with blocks of
+    about their size; one that is given a smaller one repeats its items, one that is given a larger one takes some.
+    With blocks of one size this is a permutation of blocks, and exact; with blocks of one item, a plain permutation.
     blocks: n labels.
     """
 
     def __init__(self, blocks):
         _, codes = np.unique(np.asarray(blocks), return_inverse=True)
-        self._home = np.argsort(codes, kind="stable")  # items, block after block
-        self._members = np.split(self._home, np.cumsum(np.bincount(codes))[:-1])
+        self._count = len(codes)
+        sizes = np.bincount(codes)
+        members = np.split(np.argsort(codes, kind="stable"), np.cumsum(sizes)[:-1])
+        self._strata, stratum = [], []
+        for block in np.argsort(sizes, kind="stable"):
+            grown = stratum and sizes[block] > LIKE_SIZE * len(stratum[0])
+            if grown and len(stratum) >= LEAST_BLOCKS:
+                self._strata.append(stratum)
+                stratum = []
+            stratum.append(members[block])
+        if self._strata and len(stratum) < LEAST_BLOCKS:
+            self._strata[-1] += stratum
+        else:
+            self._strata.append(stratum)
 
     def __call__(self, rng):
         """Return intp (n,): for each item, the item whose other side it is given."""
-        order = rng.permutation(len(self._members))
-        laid = np.concatenate([self._members[b] for b in order])
-        if len(self._members) < len(laid):
-            laid = np.roll(laid, int(rng.integers(len(laid))))
-        shuffled = np.empty_like(laid)
-        shuffled[self._home] = laid
-        return shuffled
+        given = np.empty(self._count, dtype=np.intp)
+        for stratum in self._strata:
+            for block, other in zip(stratum, rng.permutation(len(stratum)), strict=True):
+                given[block] = np.resize(rng.permutation(stratum[other]), len(block))
+        return given
 
 
 def linked_items(x_rows, y_rows, x_vectors, y_vectors):

@@ -48,14 +48,26 @@ def test_folds_depend_on_the_seed_and_on_nothing_else():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(0, 8), min_size=3, max_size=60), st.integers(0, 9))
-def test_a_shuffle_is_a_permutation_that_keeps_neighbours_of_a_block_together(blocks, seed):
-    shuffled = BlockShuffle(blocks)(np.random.default_rng(seed))
-    assert sorted(shuffled) == list(range(len(blocks)))
-    home = np.argsort(blocks, kind="stable")
-    laid = np.array(blocks)[shuffled[home]]  # the blocks whose values lie where block after block was
-    # Each block stays one run; the roll may cut one of them in two.
-    assert (laid[1:] != laid[:-1]).sum() + 1 <= len(set(blocks)) + 1
+@given(st.lists(st.integers(0, 20), min_size=3, max_size=80), st.integers(0, 9))
+def test_a_shuffle_gives_a_block_one_block(blocks, seed):
+    blocks = np.array(blocks)
+    given_to = blocks[BlockShuffle(blocks)(np.random.default_rng(seed))]
+    assert all(len(set(given_to[blocks == b])) == 1 for b in set(blocks))
+
+
+def test_blocks_of_one_size_are_permuted():
+    blocks = np.repeat(np.arange(10), 3)
+    shuffled = BlockShuffle(blocks)(np.random.default_rng(0))
+    assert sorted(shuffled) == list(range(30)) and not np.array_equal(shuffled, np.arange(30))
+
+
+def test_blocks_trade_places_with_blocks_of_about_their_size():
+    sizes = np.array([1] * 20 + [2] * 20 + [30] * 10)
+    blocks = np.repeat(np.arange(50), sizes)
+    for seed in range(5):
+        given_to = BlockShuffle(blocks)(np.random.default_rng(seed))
+        assert (sizes[blocks[given_to[blocks >= 40]]] == 30).all()
+        assert (sizes[blocks[given_to[blocks < 40]]] <= 2).all()
 
 
 def test_single_items_are_shuffled_freely():

@@ -1,0 +1,61 @@
+"""The whole search for relations on a numeric world, without files: axes, pairs of units, one correction, distinct."""
+
+import numpy as np
+import pandas as pd
+from crosswalk.canonical import canonical_axes, principal_components
+from crosswalk.items import average_by_group
+from crosswalk.pairs import unit_pairs
+from crosswalk.relations import distinct, judge
+from crosswalk.significance import candidate_table
+
+
+def search(w, *, permutations=99, axes=10, units=8, seed=0, alpha=0.05, components=None):
+    """Search a `worlds.World`. Returns the confirmed distinct relations: table, x_scores (n, k), y_scores (n, k)."""
+    y = average_by_group(w.y, w.groups, w.items)
+    settings = {"permutations": permutations, "bootstrap": 199, "seed": seed}
+    found = canonical_axes(w.x, y, w.blocks, axes=axes, components=components, **settings)
+    numbers = np.arange(len(found.r))
+    tables = [
+        candidate_table(
+            "axes", numbers, numbers, r=found.r, low=found.low, high=found.high,
+            stability=found.stability, statistic=found.r, null=found.null,
+        )
+    ]  # fmt: skip
+    x_scores, y_scores = [found.x_scores], [found.y_scores]
+    if units:
+        # Rectified components stand for the sparse, heavy-tailed codes of an encoder.
+        codes = [np.maximum(principal_components(side, units)[0], 0) for side in (w.x, w.y)]
+        pairs = unit_pairs(codes[0], average_by_group(codes[1], w.groups, w.items), w.blocks, count=20, **settings)
+        tables.append(
+            candidate_table(
+                "units", pairs.x_unit, pairs.y_unit, r=pairs.r, low=pairs.low, high=pairs.high,
+                stability=pairs.stability, statistic=pairs.z, null=pairs.null,
+            )
+        )  # fmt: skip
+        x_scores.append(pairs.x_scores)
+        y_scores.append(pairs.y_scores)
+    x_scores, y_scores = np.hstack(x_scores), np.hstack(y_scores)
+    tests = judge(pd.concat([t for t in tables if len(t)], ignore_index=True), alpha=alpha)
+    kept = [row for row, _ in distinct(tests, x_scores, y_scores, overlap=0.5) if tests["confirmed"][row]]
+    return tests.iloc[kept].reset_index(drop=True), x_scores[:, kept], y_scores[:, kept]
+
+
+def recovered(w, x_scores, y_scores, *, least=0.5):
+    """For each planted link, the relation that carries it with the right sign, or -1.
+
+    A relation carries a link if its scores correlate with the planted factors by at least `least` on both sides.
+    """
+    found = np.full(w.x_truth.shape[1], -1)
+    for i in range(len(found)):
+        on_x = _correlations(x_scores, w.x_truth[:, i])
+        on_y = _correlations(y_scores, w.y_truth[:, i])
+        sign = np.sign(np.corrcoef(w.x_truth[:, i], w.y_truth[:, i])[0, 1])
+        strength = np.where(np.sign(on_x * on_y) == sign, np.minimum(np.abs(on_x), np.abs(on_y)), 0)
+        if len(strength) and strength.max() >= least:
+            found[i] = int(np.argmax(strength))
+    return found
+
+
+def _correlations(scores, truth):
+    centred = scores - scores.mean(0)
+    return centred.T @ (truth - truth.mean()) / (len(truth) * scores.std(0) * truth.std() + 1e-12)
