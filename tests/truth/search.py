@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+
 from crosswalk.canonical import canonical_axes, principal_components
 from crosswalk.items import average_by_group
 from crosswalk.pairs import unit_pairs
