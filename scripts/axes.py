@@ -30,12 +30,13 @@ tests = candidate_table(
     "axes",
     units,
     units,
+    n=len(ids),
     r=found.r,
     low=found.low,
     high=found.high,
     stability=found.stability,
-    statistic=found.r,
     null=found.null,
+    pooled=True,
 )
 write_csv(snakemake.output.tests, tests)
 # A row for each candidate: there may be none.

@@ -27,12 +27,13 @@ tests = candidate_table(
     snakemake.wildcards.encoding,
     found.x_unit,
     found.y_unit,
+    n=int(found.held_out.sum()),
     r=found.r,
     low=found.low,
     high=found.high,
     stability=found.stability,
-    statistic=found.z,
     null=found.null,
+    pooled=False,
 )
 write_csv(snakemake.output.tests, tests)
 # A row for each candidate: there may be none.

@@ -31,7 +31,6 @@ names = {}
 for key, preamble in zip("xy", params.preambles, strict=True):
     rows = read_parquet(source[f"{key}_rows"])
     _, vectors, _ = read_vectors(source[key], ids=rows["id"])
-    _, traits, _ = read_vectors(source[f"{key}_traits"])
     owner = rows["id" if key == "x" else "group"]
     own = owner.isin(set(items)).to_numpy()
     position = {item: i for i, item in enumerate(items)}
@@ -41,7 +40,6 @@ for key, preamble in zip("xy", params.preambles, strict=True):
         vocabulary,
         scores[f"{key}_score"].to_numpy().reshape(-1, len(items)).T,
         embed=lambda phrases: embed(phrases, embedder, store=store).vectors,
-        directions=traits,
         train=train,
         vectors=average_by_group(vectors[own], owner[own].to_numpy(), items),
     )

@@ -1,8 +1,9 @@
 """Axes on which two linked collections go together: ridge canonical correlation, rotated, cross-fitted.
 
 Hotelling (1936) with the ridge of Vinod (1976); the rotation is symmetric FastICA (Hyvarinen, 1999), which makes
-single axes readable. The principal components of each side are taken over all items, because they do not see which x
-belongs to which y; everything that does see it is fitted on training items alone and repeated in every shuffled world.
+single axes readable. The principal components of each side are taken over all items: they do not see which x belongs
+to which y. What scores an item is fitted without it. Only the matching of axes, which axis of a fold is which of all
+items, has seen every link: it orders axes and changes no score. All of it is repeated in every shuffled world.
 """
 
 from dataclasses import dataclass

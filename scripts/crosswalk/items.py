@@ -1,6 +1,8 @@
 """The item (book, function, work) as the unit of analysis: averages, folds and shuffles that respect it."""
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from crosswalk.errors import UserError
 from crosswalk.files import read_parquet, read_vectors
@@ -85,12 +87,25 @@ class BlockShuffle:
         return given
 
 
+def dependent(texts, blocks):
+    """Join blocks that share a text: copies of an item tell nothing new, and must not be split from it.
+
+    texts, blocks: n strings and n labels. Texts count as the same if they differ in case or white space alone.
+    Returns intp (n,), labels of the joined blocks.
+    """
+    _, block = np.unique(np.asarray(blocks), return_inverse=True)
+    _, text = np.unique([" ".join(text.split()).casefold() for text in texts], return_inverse=True)
+    nodes = block.max() + 1 + text.max() + 1
+    edges = coo_array((np.ones(len(block)), (block, block.max() + 1 + text)), shape=(nodes, nodes))
+    return connected_components(edges, directed=False)[1][block]
+
+
 def linked_items(x_rows, y_rows, x_vectors, y_vectors):
     """The two sides of a link, one row for each item that has both.
 
     x_rows, y_rows: paths of collections; x_vectors, y_vectors: paths of their embeddings or encodings.
-    Returns ids (n str), blocks (n labels: the column `block` of x, else the item itself), x (n, d_x) and
-    y (n, d_y), the mean over the rows linked to the item. Raises UserError if fewer than 10 items have both.
+    Returns ids (n str), blocks (n labels, see `dependent`), x (n, d_x) and y (n, d_y), the mean over the rows linked to
+    the item. Raises UserError if fewer than 10 items have both.
     """
     x_table, y_table = read_parquet(x_rows), read_parquet(y_rows)
     _, x, _ = read_vectors(x_vectors, ids=x_table["id"])
@@ -99,5 +114,6 @@ def linked_items(x_rows, y_rows, x_vectors, y_vectors):
     if both.sum() < LEAST_ITEMS:
         raise UserError(f"{both.sum()} items of {x_rows} have rows in {y_rows}; {LEAST_ITEMS} are needed. Draw more.")
     ids = x_table["id"].to_numpy()[both]
-    blocks = x_table["block" if "block" in x_table else "id"].to_numpy()[both]
+    named = x_table["block" if "block" in x_table else "id"].to_numpy()[both]
+    blocks = dependent(x_table["text"].to_numpy()[both], named)
     return ids, blocks, np.asarray(x[both], np.float64), average_by_group(y, y_table["group"].to_numpy(), ids)

@@ -103,7 +103,7 @@ def log_odds(top, bottom, background, *, prior: float = PRIOR) -> np.ndarray:
     return odds / np.sqrt(1 / first + 1 / second)
 
 
-def ends(scores, mask) -> tuple[np.ndarray, np.ndarray]:
+def end_items(scores, mask) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the top and of the bottom fifth (at least one each) of the masked items; ties in order of items."""
     chosen = np.flatnonzero(mask)
     order = chosen[np.argsort(np.asarray(scores)[chosen], kind="stable")]
@@ -116,31 +116,31 @@ def name_traits(
     scores,
     *,
     embed: Callable[[list[str]], np.ndarray],
-    directions,
     train,
-    vectors=None,
+    vectors,
     n: int = 5,
     prior: float = PRIOR,
     candidates: int = CANDIDATES,
 ) -> list[Name]:
     """Name several traits of one side's items, with one call of the embedding model.
 
-    scores: (items, traits); embed: turns k strings into a (k, d) array; directions: (traits, d) each trait's direction
-    in the space of the texts' embeddings, pointing to its high end; train: bool (items,), the items that names are made
-    from; vectors: (items, d) embeddings, on whose other items fidelity is measured (None: NaN); n: phrases of an end.
-    A phrase is ranked by its z-score plus its cosine to the direction, both standardised over the candidates of the
-    trait. Phrases within, or inflected from, or with a cosine above .8 to a better one of the same end are dropped.
+    scores: (items, traits); embed: turns k strings into a (k, d) array; train: bool (items,), the items that names are
+    made from; vectors: (items, d) embeddings; n: phrases of an end. Fidelity is measured on the items not in `train`.
+    A phrase is ranked by its z-score plus its cosine to the trait, which is the way from the mean of the bottom to the
+    mean of the top fifth of `train`; both are standardised over the candidates of the trait. Phrases within, or
+    inflected from, or with a cosine above .8 to a better one of the same end are dropped.
     """
-    scores, directions, train = np.asarray(scores), np.asarray(directions), np.asarray(train, dtype=bool)
+    scores, train, vectors = np.asarray(scores), np.asarray(train, dtype=bool), np.asarray(vectors, dtype=np.float64)
     background = np.asarray(vocabulary.held[np.flatnonzero(train)].sum(axis=0)).ravel()
     drawn = [_candidates(vocabulary, column, train, background, prior, candidates) for column in scores.T]
     wanted = sorted({phrase for sides in drawn for side in sides for phrase in side})
-    rows = _unit(np.asarray(embed(wanted), dtype=np.float64)) if wanted else np.empty((0, directions.shape[1]))
+    rows = _unit(np.asarray(embed(wanted), dtype=np.float64)) if wanted else np.empty((0, vectors.shape[1]))
     place = {phrase: i for i, phrase in enumerate(wanted)}
     names = []
-    for column, direction, (high, low) in zip(scores.T, directions, drawn, strict=True):
+    for column, (high, low) in zip(scores.T, drawn, strict=True):
+        top, bottom = (vectors[end].mean(axis=0) for end in end_items(column, train))
         both = {**high, **low}
-        z, cosine = _standard(both.values()), _standard(rows[[place[p] for p in both]] @ direction)
+        z, cosine = _standard(both.values()), _standard(rows[[place[p] for p in both]] @ (top - bottom))
         worth = dict(zip(both, z + cosine, strict=True))
         ranked = sorted(high, key=lambda p: (-worth[p], p)), sorted(low, key=lambda p: (worth[p], p))
         chosen = [_distinct(side, rows, place, n) for side in ranked]
@@ -149,9 +149,9 @@ def name_traits(
     return names
 
 
-def name_trait(vocabulary: Vocabulary, scores, *, direction, **settings) -> Name:
-    """Name one trait: scores (items,), direction (d,); everything else as in `name_traits`."""
-    return name_traits(vocabulary, np.asarray(scores)[:, None], directions=np.asarray(direction)[None], **settings)[0]
+def name_trait(vocabulary: Vocabulary, scores, **settings) -> Name:
+    """Name one trait: scores (items,); everything else as in `name_traits`."""
+    return name_traits(vocabulary, np.asarray(scores)[:, None], **settings)[0]
 
 
 def auc(positive, negative) -> float:
@@ -242,7 +242,7 @@ def _candidates(vocabulary, scores, train, background, prior, count):
     """The phrases of each end with the greatest z-scores, as two dicts of phrase to z."""
     if not len(vocabulary.phrases) or not background.sum():
         return {}, {}
-    top, bottom = (np.asarray(vocabulary.held[end].sum(axis=0)).ravel() for end in ends(scores, train))
+    top, bottom = (np.asarray(vocabulary.held[end].sum(axis=0)).ravel() for end in end_items(scores, train))
     known = np.flatnonzero(background)
     z = log_odds(top[known], bottom[known], background[known], prior=prior)
     order = np.argsort(-z, kind="stable")
@@ -284,11 +284,11 @@ def _closed(phrase):
 
 
 def _fidelity(scores, test, vectors, means):
-    if vectors is None or all(np.ndim(mean) == 0 for mean in means):
+    if all(np.ndim(mean) == 0 for mean in means):
         return float("nan")
-    top, bottom = ends(scores, test)
+    top, bottom = end_items(scores, test)
     difference = means[0] - means[1]
-    return auc(*(_unit(np.asarray(vectors[end], dtype=np.float64)) @ difference for end in (top, bottom)))
+    return auc(*(_unit(vectors[end]) @ difference for end in (top, bottom)))
 
 
 def _unit(rows):

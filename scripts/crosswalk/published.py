@@ -52,7 +52,7 @@ def relate(sides, codes, weights, *, encoder, collections, critical=1000, shown=
     position = {item: i for i, item in enumerate(x_rows["id"])}
     groups = y_rows["group"].map(position).to_numpy()
     matrix = correlation_matrix(codes["x"], codes["y"], groups)
-    table = relations(pairs(matrix, codes["x"].shape[1]), encoder=encoder, rows=len(y_rows), count=shown)
+    table = first_pairs(pairs(matrix, codes["x"].shape[1]), encoder=encoder, rows=len(y_rows), count=shown)
     table["relation"] += first - 1
     items = x_rows["id"].to_numpy()[np.unique(groups)]
     means = average_by_group(codes["y"], y_rows["group"].to_numpy(), items)
@@ -60,7 +60,7 @@ def relate(sides, codes, weights, *, encoder, collections, critical=1000, shown=
     for row in table.itertuples():
         x_cosines = cosines(x, unit_vector(weights["x"]["decoder.weight"].T, row.x_unit, n=critical))
         y_cosines = cosines(y, unit_vector(weights["y"]["encoder.weight"], row.y_unit, n=critical))
-        read = ends(x_cosines, y_cosines, groups, shown=shown)
+        read = read_ends(x_cosines, y_cosines, groups, shown=shown)
         for end, numbers in (("high", read.high[::-1]), ("low", read.low)):
             for rank, number in enumerate(numbers, start=1):
                 item = groups[number]
@@ -68,8 +68,14 @@ def relate(sides, codes, weights, *, encoder, collections, critical=1000, shown=
                     own = rows.iloc[at]
                     texts.append((row.relation, side, end, rank, own["group"], own["id"], score[at], own["text"]))
         x_code = codes["x"][np.unique(groups), row.x_unit].astype(np.float64)
-        score = {"relation": row.relation, "id": items, "x_score": x_code, "y_score": means[:, row.y_unit]}
-        scores.append(pd.DataFrame(score).assign(block=items))
+        score = {
+            "relation": row.relation,
+            "id": items,
+            "x_score": x_code,
+            "y_score": means[:, row.y_unit],
+            "held_out": False,
+        }
+        scores.append(pd.DataFrame(score).assign(held_out=False, block=items))
     ends_table = pd.DataFrame(texts, columns=["relation", "side", "end", "rank", "item", "id", "score", "text"])
     ids = ends_table.groupby(["relation", "side", "end"], sort=False)["id"].agg("|".join)
     for side in ("x", "y"):
@@ -160,7 +166,7 @@ def cosines(embeddings, vector) -> np.ndarray:
         return embeddings @ vector / np.linalg.norm(embeddings, axis=1)
 
 
-def ends(x_cosines, y_cosines, groups, *, shown: int = SHOWN) -> Ends:
+def read_ends(x_cosines, y_cosines, groups, *, shown: int = SHOWN) -> Ends:
     """Sort the merged rows by the sum of their two cosines and read both ends.
 
     x_cosines: (items,); y_cosines: (rows,); groups: int (rows,) as in `correlation_matrix`; shown: rows of an end.
@@ -173,7 +179,7 @@ def ends(x_cosines, y_cosines, groups, *, shown: int = SHOWN) -> Ends:
     return Ends(order[:shown], order[-shown:-1])
 
 
-def relations(found: list[Pair], *, encoder: str, rows: int, count: int) -> pd.DataFrame:
+def first_pairs(found: list[Pair], *, encoder: str, rows: int, count: int) -> pd.DataFrame:
     """The first `count` pairs, weakest first, in the columns of relations.csv that they have.
 
     found: as `pairs` returns them; encoder: name of the encoding, such as "dense-8"; rows: rows of y that were merged.

@@ -13,48 +13,54 @@ ENCODER_COLUMNS += ["explained_variance_x", "explained_variance_y"]
 FIFTH = 5  # a trait's two ends are the top and bottom fifth of the items
 
 
-def judge(tests, *, alpha):
+def views(tests, x_scores, y_scores, *, overlap):
+    """Which candidates are views of stronger ones that account for them.
+
+    tests: m candidates; x_scores, y_scores: (n, m), columns in the order of the rows; overlap: share of a candidate's
+    correlation from which it counts as a view of the stronger ones. That share is what goes when the stronger
+    candidates' scores are projected out of its own, on either side.
+    Returns intp (m,): -1 for a candidate that stands for itself, else the row of the one it resembles most.
+    """
+    x, y = _standardise(x_scores), _standardise(y_scores)
+    x_known, y_known = np.empty((len(x), 0)), np.empty((len(y), 0))  # orthonormal bases of the scores kept so far
+    view_of, kept = np.full(len(tests), -1), []
+    for row in np.argsort(-tests["r"].to_numpy(), kind="stable"):
+        u, v = _project_out(x[:, row], x_known), _project_out(y[:, row], y_known)
+        whole, left = x[:, row] @ y[:, row], u @ v
+        # Without a correlation of its own there is nothing that others could account for.
+        if whole > 0 and left < (1 - overlap) * whole:
+            like = (x[:, kept].T @ x[:, row]) * (y[:, kept].T @ y[:, row])
+            view_of[row] = kept[int(np.argmax(like))]
+            continue
+        kept.append(int(row))
+        x_known, y_known = _extend(x_known, u), _extend(y_known, v)
+    return view_of
+
+
+def judge(tests, view_of, *, alpha):
     """Correct for everything that was tested together.
 
     tests: one row for each candidate of every search, with `family` (the search), `p` (one-sided) and `p_max`
-    (family-wise within the search). Returns a copy with `q` (false discovery rate over all rows), `confirmed`
-    (q <= alpha) and `strict` (family-wise error over all searches <= alpha: p_max by Bonferroni over families).
+    (family-wise within the search); view_of: from `views`.
+    Views leave the list before it is corrected: they confirm what their originals confirm, and as many discoveries
+    they would loosen the correction for the rest. Returns a copy with `view_of`, `q` (false discovery rate, nan for
+    views), `confirmed` (q <= alpha) and `strict` (family-wise error over all searches <= alpha: p_max by Bonferroni).
     """
     tests = tests.copy()
-    tests["q"] = false_discovery_rate(tests["p"])
+    own = np.asarray(view_of) < 0
+    tests["view_of"] = view_of
+    tests["q"] = np.nan
+    tests.loc[own, "q"] = false_discovery_rate(tests.loc[own, "p"])
     tests["confirmed"] = tests["q"] <= alpha
     tests["strict"] = tests["confirmed"] & (tests["p_max"] * tests["family"].nunique() <= alpha)
     return tests
 
 
-def distinct(tests, x_scores, y_scores, *, overlap):
-    """Fold findings that stronger ones already account for into the strongest of those they resemble.
-
-    tests: m rows from `judge`; x_scores, y_scores: (n, m), columns in the order of the rows; overlap: share of a
-    finding's correlation from which it counts as a view of the stronger ones. That share is what goes when the
-    stronger findings' scores are projected out of its own, on either side.
-    Returns a list of (row, [rows folded into it]): the confirmed first, by held-out r, then a few unconfirmed.
-    """
-    confirmed = tests["confirmed"].to_numpy()
-    x, y = _standardise(x_scores), _standardise(y_scores)
-    x_known, y_known = np.empty((len(x), 0)), np.empty((len(y), 0))  # orthonormal bases of the scores kept so far
-    kept, members, unconfirmed = [], [], 0
-    for row in np.lexsort((-tests["r"].to_numpy(), ~confirmed)):
-        u, v = _project_out(x[:, row], x_known), _project_out(y[:, row], y_known)
-        whole, left = x[:, row] @ y[:, row], u @ v
-        if kept and left < (1 - overlap) * whole:
-            if confirmed[row]:  # an unconfirmed view of a relation adds nothing to it
-                like = (x[:, kept].T @ x[:, row]) * (y[:, kept].T @ y[:, row])
-                members[int(np.argmax(like))].append(int(row))
-            continue
-        if not confirmed[row]:
-            unconfirmed += 1
-            if unconfirmed > UNCONFIRMED_SHOWN:
-                break
-        kept.append(int(row))
-        members.append([])
-        x_known, y_known = _extend(x_known, u), _extend(y_known, v)
-    return list(zip(kept, members, strict=True))
+def listed(tests):
+    """Rows of `judge` that are told: the confirmed by held-out r, then a few of the others."""
+    own = tests[tests["view_of"] < 0].sort_values("r", ascending=False, kind="stable")
+    confirmed = own["confirmed"]
+    return [*own.index[confirmed], *own.index[~confirmed][:UNCONFIRMED_SHOWN]]
 
 
 def mean_shift(embeddings, scores):
@@ -77,8 +83,9 @@ class Relations:
     """Distinct relations of n items: k rows.
 
     relations: DataFrame with relation (from 1), kind, encoder, x_unit, y_unit, r, r_low, r_high, p, q, confirmed,
-    strict, n, echo, beyond, stability, also; ends: DataFrame from `ends` with relation and side; scores: DataFrame with
-    relation, id, x_score, y_score; x_traits (k, d_x), y_traits (k, d_y): unit directions in embedding space.
+    strict, n, echo, beyond, stability, also; ends: DataFrame from `end_texts` with relation and side; scores: DataFrame
+    with relation, id, x_score, y_score and held_out, false where the search saw the item's link; x_traits (k, d_x),
+    y_traits (k, d_y): unit directions in embedding space.
     """
 
     relations: pd.DataFrame
@@ -98,20 +105,21 @@ def collect_relations(
     y_embeddings,
     axis_directions,
     fold,
+    held_out,
     sides,
-    overlap=0.5,
     examples=5,
 ):
     """Distinct relations among all candidates, each with its direction, echo, scores and texts.
 
     tests: m rows from `judge`; x_scores, y_scores: (n, m) in the order of the rows; items: n ids; x_embeddings (n, d_x)
     and y_embeddings (n, d_y): of the items, y averaged; axis_directions: the (m_axes, d) directions of the family
-    "axes" on either side, by unit; fold: intp (n,); sides: {"x": (rows, embeddings), "y": ...}, the collections
-    themselves with columns id, group, text. Returns Relations.
+    "axes" on either side, by unit; fold: intp (n,); held_out: bool (n, m), whether the search of a candidate left the
+    item's link unseen; sides: {"x": (rows, embeddings), "y": ...}, the collections themselves with columns id, group,
+    text. Returns Relations.
     """
-    listed, all_ends, all_scores, traits = [], [], [], {"x": [], "y": []}
-    for number, (row, members) in enumerate(distinct(tests, x_scores, y_scores, overlap=overlap), start=1):
-        test = tests.iloc[row]
+    found, all_ends, all_scores, traits = [], [], [], {"x": [], "y": []}
+    for number, row in enumerate(listed(tests), start=1):
+        test, unseen = tests.iloc[row], held_out[:, row]
         score = {"x": x_scores[:, row].astype(np.float64), "y": y_scores[:, row].astype(np.float64)}
         kind = "axis" if test["family"] == "axes" else "pair"
         for i, (key, embeddings) in enumerate((("x", x_embeddings), ("y", y_embeddings))):
@@ -120,13 +128,15 @@ def collect_relations(
             traits[key].append(trait)
             rows, vectors = sides[key]
             own = rows["id"].to_numpy() if key == "x" else rows["group"].to_numpy()
-            texts = ends(
+            texts = end_texts(
                 score[key], trait, rows["id"].to_numpy(), rows["text"].to_numpy(), vectors, own, items, count=examples
             )
             all_ends.append(texts.assign(relation=number, side=key))
-        repeated, beyond = echo(score["x"], score["y"], traits["x"][-1], y_embeddings, fold=fold)
-        also = [f"{tests.iloc[m]['family']} {tests.iloc[m]['x_unit']}-{tests.iloc[m]['y_unit']}" for m in members]
-        listed.append(
+        repeated, beyond = echo(
+            score["x"][unseen], score["y"][unseen], traits["x"][-1], y_embeddings[unseen], fold=fold[unseen]
+        )
+        also = [f"{view.family} {view.x_unit}-{view.y_unit}" for view in tests[tests["view_of"] == row].itertuples()]
+        found.append(
             {
                 "relation": number,
                 "kind": kind,
@@ -134,18 +144,18 @@ def collect_relations(
                 **{key: test[key] for key in ("x_unit", "y_unit", "r", "r_low", "r_high", "p", "q")},
                 "confirmed": bool(test["confirmed"]),
                 "strict": bool(test["strict"]),
-                "n": len(items),
+                "n": int(test["n"]),
                 "echo": repeated,
                 "beyond": beyond,
                 "stability": test["stability"],
                 "also": "; ".join(also),
             }
         )
-        scores = {"relation": number, "id": items, "x_score": score["x"], "y_score": score["y"]}
+        scores = {"relation": number, "id": items, "x_score": score["x"], "y_score": score["y"], "held_out": unseen}
         all_scores.append(pd.DataFrame(scores))
     columns = ["relation", "side", "end", "rank", "item", "id", "score", "text"]
     return Relations(
-        relations=pd.DataFrame(listed),
+        relations=pd.DataFrame(found),
         ends=pd.concat(all_ends, ignore_index=True)[columns],
         scores=pd.concat(all_scores, ignore_index=True),
         x_traits=np.array(traits["x"]),
@@ -183,31 +193,37 @@ def echo(x_score, y_score, x_direction, y_embeddings, *, fold):
     x_score, y_score: (n,); x_direction: (d,) the trait of x in embedding space; y_embeddings: (n, d) item means of y,
     in the same space; fold: intp (n,) folds within which held-out scores are comparable.
     Returns (echo, beyond): |correlation| of y's score with the trait of x read in y's own text, and the correlation
-    of x_score with what that reading leaves of y_score. Both nan if the two spaces differ in width.
+    of x_score with what that reading leaves of y_score.
     """
-    if y_embeddings.shape[1] != len(x_direction):
-        return np.nan, np.nan
     repeated = _within(y_embeddings @ x_direction, fold)
     u, v = _within(x_score, fold), _within(y_score, fold)
     slope = (repeated @ v) / max(repeated @ repeated, 1e-12)
     return abs(_cosine(repeated, v)), _cosine(u, v - slope * repeated)
 
 
-def ends(scores, direction, ids, texts, embeddings, groups, items, *, count):
+def end_texts(scores, direction, ids, texts, embeddings, groups, items, *, count):
     """The texts that show a trait best: for each of the outermost items, its row furthest along the trait.
 
     scores: (n,) of the items; direction: (d,); ids, texts, groups: N rows; embeddings: (N, d) rows; items: n ids.
+    A text that was shown already is passed over, and its item too if it has no other.
     Returns a DataFrame with end ("high", "low"), rank (from 1), item, id, score, text.
     """
-    rows = pd.DataFrame({"item": groups, "row": np.arange(len(ids)), "along": embeddings @ direction})
-    members = dict(tuple(rows.groupby("item", sort=False)))
+    along = np.asarray(embeddings) @ direction
+    members = pd.Series(np.arange(len(ids))).groupby(np.asarray(groups), sort=False).indices
     order = np.argsort(-np.asarray(scores), kind="stable")
     found = []
-    for end, chosen, sign in (("high", order[:count], 1), ("low", order[::-1][:count], -1)):
-        for rank, item in enumerate(chosen, start=1):
+    for end, outermost, sign in (("high", order, 1), ("low", order[::-1], -1)):
+        shown = set()
+        for item in outermost:
             own = members[items[item]]
-            row = int(own["row"].iloc[int(np.argmax(sign * own["along"].to_numpy()))])
-            found.append((end, rank, items[item], ids[row], float(scores[item]), texts[row]))
+            own = own[np.argsort(-sign * along[own], kind="stable")]
+            row = next((row for row in own if texts[row] not in shown), None)
+            if row is None:
+                continue
+            shown.add(texts[row])
+            found.append((end, len(shown), items[item], ids[row], float(scores[item]), texts[row]))
+            if len(shown) == count:
+                break
     return pd.DataFrame(found, columns=["end", "rank", "item", "id", "score", "text"])
 
 

@@ -36,6 +36,15 @@ def pooled_p_values(observed, null):
     return (1 + exceed) / (1 + len(values))
 
 
+def own_p_values(observed, null):
+    """One-sided p-value of each observed statistic against the same statistic in the shuffled worlds.
+
+    observed: (m,); null: (worlds, m). Returns (m,), in the form of `pooled_p_values`; pooling assumes that the
+    statistics are alike in the shuffled worlds, this does not.
+    """
+    return (1 + (np.asarray(null) >= observed).sum(0)) / (1 + len(null))
+
+
 def max_p_values(observed, null):
     """Family-wise p-value of each statistic: the share of worlds whose greatest statistic reaches it.
 
@@ -79,27 +88,27 @@ def bootstrap_intervals(u, v, fold, blocks, *, folds, resamples, seed, level=0.9
         total += len(rows) * r
     total /= len(u)
     tail = 100 * (1 - level) / 2
-    low, high = np.percentile(total, [tail, 100 - tail], axis=0)
-    return low, high
+    return tuple(np.percentile(total, [tail, 100 - tail], axis=0))
 
 
-def candidate_table(family, x_unit, y_unit, *, r, low, high, stability, statistic, null):
+def candidate_table(family, x_unit, y_unit, *, n, r, low, high, stability, null, pooled):
     """One row for each candidate that a search tested.
 
-    family: name of the search; x_unit, y_unit: (m,) numbers of the units; r, low, high, stability: (m,);
-    statistic: (m,) what is compared with `null`, the same statistic in each shuffled world.
-    Returns a DataFrame with `p`, against all candidates of all worlds, and `p_max`, against the best of each.
+    family: name of the search; x_unit, y_unit: (m,) numbers of the units; n: items behind r; r, low, high, stability:
+    (m,); null: r of all candidates in each shuffled world; pooled: whether candidates share one null.
+    Returns a DataFrame with `p` and, against the best of each world, `p_max`.
     """
     return pd.DataFrame(
         {
             "family": family,
             "x_unit": x_unit,
             "y_unit": y_unit,
+            "n": n,
             "r": r,
             "r_low": low,
             "r_high": high,
-            "p": pooled_p_values(statistic, null),
-            "p_max": max_p_values(statistic, null),
+            "p": (pooled_p_values if pooled else own_p_values)(r, null),
+            "p_max": max_p_values(r, null),
             "stability": stability,
         }
     )

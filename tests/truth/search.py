@@ -6,7 +6,7 @@ import pandas as pd
 from crosswalk.canonical import canonical_axes, principal_components
 from crosswalk.items import average_by_group
 from crosswalk.pairs import unit_pairs
-from crosswalk.relations import distinct, judge
+from crosswalk.relations import judge, views
 from crosswalk.significance import candidate_table
 
 
@@ -18,8 +18,8 @@ def search(w, *, permutations=99, axes=10, units=8, seed=0, alpha=0.05, componen
     numbers = np.arange(len(found.r))
     tables = [
         candidate_table(
-            "axes", numbers, numbers, r=found.r, low=found.low, high=found.high,
-            stability=found.stability, statistic=found.r, null=found.null,
+            "axes", numbers, numbers, n=len(w.x), r=found.r, low=found.low, high=found.high,
+            stability=found.stability, null=found.null, pooled=True,
         )
     ]  # fmt: skip
     x_scores, y_scores = [found.x_scores], [found.y_scores]
@@ -29,15 +29,16 @@ def search(w, *, permutations=99, axes=10, units=8, seed=0, alpha=0.05, componen
         pairs = unit_pairs(codes[0], average_by_group(codes[1], w.groups, w.items), w.blocks, count=20, **settings)
         tables.append(
             candidate_table(
-                "units", pairs.x_unit, pairs.y_unit, r=pairs.r, low=pairs.low, high=pairs.high,
-                stability=pairs.stability, statistic=pairs.z, null=pairs.null,
+                "units", pairs.x_unit, pairs.y_unit, n=int(pairs.held_out.sum()), r=pairs.r, low=pairs.low,
+                high=pairs.high, stability=pairs.stability, null=pairs.null, pooled=False,
             )
         )  # fmt: skip
         x_scores.append(pairs.x_scores)
         y_scores.append(pairs.y_scores)
     x_scores, y_scores = np.hstack(x_scores), np.hstack(y_scores)
-    tests = judge(pd.concat([t for t in tables if len(t)], ignore_index=True), alpha=alpha)
-    kept = [row for row, _ in distinct(tests, x_scores, y_scores, overlap=0.5) if tests["confirmed"][row]]
+    tests = pd.concat([t for t in tables if len(t)], ignore_index=True)
+    tests = judge(tests, views(tests, x_scores, y_scores, overlap=0.5), alpha=alpha)
+    kept = np.flatnonzero(tests["confirmed"])
     return tests.iloc[kept].reset_index(drop=True), x_scores[:, kept], y_scores[:, kept]
 
 

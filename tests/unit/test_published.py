@@ -74,14 +74,14 @@ def test_cosines_are_those_of_the_raw_embeddings():
 
 def test_ends_leave_out_the_top_and_may_be_one_item():
     groups = np.repeat([0, 1, 2], 5)
-    read = published.ends([0.0, 10.0, -10.0], np.arange(15) / 100, groups)
+    read = published.read_ends([0.0, 10.0, -10.0], np.arange(15) / 100, groups)
     assert read.low.tolist() == [10, 11, 12, 13, 14]
     assert read.high.tolist() == [5, 6, 7, 8]
     assert set(groups[read.high]) == {1}
 
 
 def test_relations_claim_nothing():
-    table = published.relations(
+    table = published.first_pairs(
         [Pair(0, 1, 0.001), Pair(1, 1, -0.3), Pair(1, 0, 0.4)], encoder="dense-8", rows=20, count=2
     )
     assert list(table.columns) == [

@@ -8,12 +8,13 @@ from crosswalk.relations import (
     UNCONFIRMED_SHOWN,
     collect_relations,
     compare_encoders,
-    distinct,
     echo,
-    ends,
+    end_texts,
     fifths,
     judge,
+    listed,
     mean_shift,
+    views,
 )
 from crosswalk.significance import candidate_table
 
@@ -21,33 +22,48 @@ from crosswalk.significance import candidate_table
 def table(p, r, family="axes", p_max=None):
     units = np.arange(len(p))
     return pd.DataFrame(
-        {"family": family, "x_unit": units, "y_unit": units, "r": r, "r_low": 0.0, "r_high": 0.5, "p": p,
+        {"family": family, "x_unit": units, "y_unit": units, "n": 50, "r": r, "r_low": 0.0, "r_high": 0.5, "p": p,
          "p_max": p if p_max is None else p_max, "stability": 1.0}
     )  # fmt: skip
 
 
-def test_every_candidate_of_every_search_counts_towards_the_correction():
-    alone = judge(table([0.04], [0.2]), alpha=0.05)
-    among = judge(pd.concat([table([0.04], [0.2]), table([0.5] * 9, [0.0] * 9, "topk-8")]), alpha=0.05)
-    assert alone["confirmed"].iloc[0] and not among["confirmed"].iloc[0]
+def own(tests):
+    """No candidate is a view of another."""
+    return np.full(len(tests), -1)
+
+
+def test_every_distinct_candidate_of_every_search_counts_towards_the_correction():
+    alone = table([0.04], [0.2])
+    among = pd.concat([alone, table([0.5] * 9, [0.0] * 9, "topk-8")], ignore_index=True)
+    assert judge(alone, own(alone), alpha=0.05)["confirmed"].iloc[0]
+    assert not judge(among, own(among), alpha=0.05)["confirmed"].iloc[0]
+
+
+def test_copies_of_a_strong_finding_do_not_confirm_a_weak_one():
+    tests = table([0.0001] * 10 + [0.03], [0.6] * 10 + [0.1])
+    copies = np.array([-1, *[0] * 9, -1])
+    assert judge(tests, own(tests), alpha=0.05)["confirmed"].iloc[-1]
+    judged = judge(pd.concat([tests, table([0.9] * 5, [0.0] * 5)], ignore_index=True), [*copies, *[-1] * 5], alpha=0.05)
+    assert list(judged["confirmed"][[0, 1, 10]]) == [True, False, False]
+    assert judged["q"].isna().sum() == 9
 
 
 def test_the_strict_list_is_corrected_over_searches_too():
-    tests = judge(
-        pd.concat([table([0.001], [0.5], p_max=[0.03]), table([0.001], [0.5], "b", p_max=[0.02])]), alpha=0.05
+    tests = pd.concat(
+        [table([0.001], [0.5], p_max=[0.03]), table([0.001], [0.5], "b", p_max=[0.02])], ignore_index=True
     )
-    assert list(tests["confirmed"]) == [True, True]
-    assert list(tests["strict"]) == [False, True]
+    judged = judge(tests, own(tests), alpha=0.05)
+    assert list(judged["confirmed"]) == [True, True]
+    assert list(judged["strict"]) == [False, True]
 
 
-def test_views_of_one_relation_are_folded_into_the_strongest():
+def test_views_of_one_relation_are_those_of_the_strongest():
     rng = np.random.default_rng(0)
     x, noise = rng.normal(size=(300, 3)), rng.normal(size=(300, 3))
     y = x + noise
     x_scores = np.column_stack([x[:, 0], -x[:, 0] + 0.1 * x[:, 1], x[:, 2]])
     y_scores = np.column_stack([y[:, 0], -y[:, 0] + 0.1 * y[:, 1], y[:, 2]])
-    tests = judge(table([0.001, 0.001, 0.002], [0.4, 0.5, 0.3]), alpha=0.05)
-    assert distinct(tests, x_scores, y_scores, overlap=0.5) == [(1, [0]), (2, [])]
+    assert list(views(table([0.1] * 3, [0.4, 0.5, 0.3]), x_scores, y_scores, overlap=0.5)) == [1, -1, -1]
 
 
 def test_findings_alike_on_one_side_only_stay_apart():
@@ -56,8 +72,7 @@ def test_findings_alike_on_one_side_only_stay_apart():
     # x's trait goes with two traits of y that have nothing to do with one another.
     x_scores = np.column_stack([part.sum(1), part.sum(1) + 2 * noise[:, 0]])
     y_scores = np.column_stack([part[:, 0], part[:, 1] + 2 * noise[:, 0]])
-    tests = judge(table([0.001, 0.001], [0.7, 0.6]), alpha=0.05)
-    assert len(distinct(tests, x_scores, y_scores, overlap=0.5)) == 2
+    assert list(views(table([0.1] * 2, [0.7, 0.6]), x_scores, y_scores, overlap=0.5)) == [-1, -1]
 
 
 def test_a_mixture_of_two_relations_is_a_view_of_them():
@@ -65,17 +80,22 @@ def test_a_mixture_of_two_relations_is_a_view_of_them():
     x = rng.normal(size=(500, 2))
     y = x + 0.5 * rng.normal(size=(500, 2))
     x_scores, y_scores = np.column_stack([x, x.sum(1)]), np.column_stack([y, y.sum(1)])
-    tests = judge(table([0.001] * 3, [0.9, 0.8, 0.7]), alpha=0.05)
-    kept = distinct(tests, x_scores, y_scores, overlap=0.5)
-    assert [row for row, _ in kept] == [0, 1]
+    found = views(table([0.1] * 3, [0.9, 0.8, 0.7]), x_scores, y_scores, overlap=0.5)
+    assert list(found[:2]) == [-1, -1] and found[2] in (0, 1)
 
 
-def test_few_unconfirmed_are_kept_after_the_confirmed():
+def test_what_goes_with_nothing_is_a_view_of_nothing():
     rng = np.random.default_rng(0)
-    p = np.concatenate([[1e-4], np.full(20, 0.6)])
-    tests = judge(table(p, np.linspace(0.9, 0.1, 21)), alpha=0.05)
-    kept = [row for row, _ in distinct(tests, rng.normal(size=(300, 21)), rng.normal(size=(300, 21)), overlap=0.5)]
-    assert kept[0] == 0 and len(kept) == 1 + UNCONFIRMED_SHOWN
+    x, y = rng.normal(size=(300, 40)), rng.normal(size=(300, 40))
+    r = (x * y).mean(0)
+    found = views(table([0.5] * 40, r), x, y, overlap=0.5)
+    assert (found[r < -0.02] == -1).all()
+
+
+def test_few_unconfirmed_are_told_after_the_confirmed():
+    tests = table(np.concatenate([[0.6] * 20, [1e-4]]), np.linspace(0.1, 0.9, 21))
+    judged = judge(tests, own(tests), alpha=0.05)
+    assert listed(judged) == [20, *range(19, 19 - UNCONFIRMED_SHOWN, -1)]
 
 
 def test_echo_is_high_when_y_repeats_x_and_low_when_it_says_something_else():
@@ -92,16 +112,17 @@ def test_echo_is_high_when_y_repeats_x_and_low_when_it_says_something_else():
     assert repeated < 0.15 and beyond > 0.6
 
 
-def test_echo_is_unknown_between_spaces_of_different_width():
-    values = echo(np.ones(5), np.ones(5), np.ones(3), np.ones((5, 4)), fold=np.zeros(5, int))
-    assert np.isnan(values).all()
-
-
 def test_ends_show_the_outermost_items_by_their_most_telling_row():
     scores = np.array([0.0, 3.0, -2.0])
     vectors = np.array([[0.0], [1], [2], [-1], [-5]])
-    found = ends(scores, np.ones(1), list("abcde"), list("ABCDE"), vectors, [0, 1, 1, 2, 2], [0, 1, 2], count=1)
+    found = end_texts(scores, np.ones(1), list("abcde"), list("ABCDE"), vectors, [0, 1, 1, 2, 2], [0, 1, 2], count=1)
     assert found[["end", "item", "id"]].to_numpy().tolist() == [["high", 1, "c"], ["low", 2, "e"]]
+
+
+def test_ends_show_no_text_twice():
+    scores, vectors = np.array([3.0, 2, 1, 0]), np.array([[4.0], [3], [2], [1]])
+    found = end_texts(scores, np.ones(1), list("abcd"), ["A", "A", "B", "C"], vectors, range(4), range(4), count=2)
+    assert list(found["id"]) == ["a", "c", "d", "c"]
 
 
 def test_fifths_and_mean_shift_point_from_low_to_high():
@@ -118,17 +139,19 @@ def test_collected_relations_carry_scores_texts_and_directions():
     x, y = rng.normal(size=(n, d)), rng.normal(size=(n, d))
     x_scores = rng.normal(size=(n, 2))
     y_scores = x_scores + rng.normal(size=(n, 2))
-    tests = judge(
-        pd.concat([table([0.001], [0.6]), table([0.002], [0.3], "topk-8/seed-1")], ignore_index=True), alpha=0.05
-    )
+    tests = pd.concat([table([0.001], [0.6]), table([0.002], [0.3], "topk-8/seed-1")], ignore_index=True)
+    tests = judge(tests, own(tests), alpha=0.05)
+    held_out = np.ones((n, 2), dtype=bool)
+    held_out[:40, 1] = False
     rows = pd.DataFrame({"id": items, "group": items, "text": "text of " + items})
     found = collect_relations(
         tests, x_scores, y_scores, items=items, x_embeddings=x, y_embeddings=y,
-        axis_directions=[np.eye(d)[:1], np.eye(d)[1:2]], fold=np.arange(n) % 5,
+        axis_directions=[np.eye(d)[:1], np.eye(d)[1:2]], fold=np.arange(n) % 5, held_out=held_out,
         sides={"x": (rows, x), "y": (rows, y)}, examples=3,
     )  # fmt: skip
     assert list(found.relations["kind"]) == ["axis", "pair"]
     assert found.relations["r"].is_monotonic_decreasing
+    assert list(found.scores.groupby("relation")["held_out"].sum()) == [60, 20]
     assert len(found.ends) == 2 * 2 * 2 * 3 and len(found.scores) == 2 * n
     np.testing.assert_array_equal(found.x_traits[0], np.eye(d)[0])
     np.testing.assert_allclose(found.x_traits[1], mean_shift(x, x_scores[:, 1]))
@@ -143,7 +166,7 @@ def test_encoders_stand_beside_components_of_equal_width():
 
 def test_a_table_of_candidates_compares_with_the_worlds():
     found = candidate_table(
-        "axes", [0], [1], r=[0.4], low=[0.3], high=[0.5], stability=[1], statistic=np.array([0.4]),
+        "axes", [0], [1], n=9, r=np.array([0.4]), low=[0.3], high=[0.5], stability=[1], pooled=True,
         null=[np.array([0.1, 0.5]), np.array([0.2])],
     )  # fmt: skip
     assert found["p"][0] == pytest.approx(0.5) and found["p_max"][0] == pytest.approx(2 / 3)

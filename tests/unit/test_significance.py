@@ -9,6 +9,7 @@ from crosswalk.significance import (
     false_discovery_rate,
     fold_correlations,
     max_p_values,
+    own_p_values,
     pooled_p_values,
 )
 
@@ -31,6 +32,11 @@ def test_p_values_count_the_worlds_that_reach_the_observed():
     np.testing.assert_allclose(pooled_p_values(np.array([0.2, 0.9]), null), [3 / 4, 1 / 4])
     np.testing.assert_allclose(max_p_values(np.array([0.2, 0.9]), null), [3 / 4, 1 / 4])
     np.testing.assert_allclose(max_p_values(np.array([0.3]), null), [2 / 4])
+
+
+def test_own_p_values_do_not_mix_candidates():
+    null = np.array([[0.1, 0.8], [0.3, 0.9], [0.2, 0.7]])
+    np.testing.assert_allclose(own_p_values(np.array([0.25, 0.75]), null), [2 / 4, 3 / 4])
 
 
 def test_false_discovery_rate_matches_the_published_example():

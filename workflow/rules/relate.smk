@@ -113,7 +113,7 @@ rule relations:
         baselines=BASELINES,
         settings=lambda w: {
             key: config["relate"][w.relation][key]
-            for key in ("alpha", "overlap", "examples", "folds")
+            for key in ("alpha", "overlap", "examples", "folds", "permutations")
         },
         seed=config["seed"],
         code=code("relations.py"),
@@ -127,8 +127,6 @@ rule name:
         found="<results>/relate/{relation}/found.parquet",
         ends="<results>/relate/{relation}/ends.parquet",
         scores="<results>/relate/{relation}/scores.parquet",
-        x_traits="<results>/relate/{relation}/x_traits.arrow",
-        y_traits="<results>/relate/{relation}/y_traits.arrow",
         x_rows=side("<results>/collections/{collection}.parquet", "x"),
         y_rows=side("<results>/collections/{collection}.parquet", "y"),
         x=side("<results>/embeddings/{collection}.arrow", "x"),
@@ -183,6 +181,7 @@ rule published:
         parquet="<results>/relate/{relation}/relations.parquet",
         ends="<results>/relate/{relation}/ends.parquet",
         scores="<results>/relate/{relation}/scores.parquet",
+        tested="<results>/relate/{relation}/tested.csv",
         encoders="<results>/relate/{relation}/encoders.csv",
         matrices=[f"<results>/relate/{{relation}}/correlation/{e}.arrow" for e in ENCODINGS],
     log:
