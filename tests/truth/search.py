@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from crosswalk.canonical import canonical_axes, principal_components
 from crosswalk.items import average_by_group
@@ -10,29 +11,38 @@ from crosswalk.relations import judge, views
 from crosswalk.significance import candidate_table
 
 
-def search(w, *, permutations=99, axes=10, units=8, seed=0, alpha=0.05, components=None):
-    """Search a `worlds.World`. Returns the confirmed distinct relations: table, x_scores (n, k), y_scores (n, k)."""
-    y = average_by_group(w.y, w.groups, w.items)
+def search(w, *, first=None, permutations=99, axes=10, units=8, seed=0, alpha=0.05):
+    """Search a `worlds.World`, or its first items, keeping the others to see what holds.
+
+    Returns the confirmed relations: table (with `fresh`, the correlation on the items not searched), x_scores (n, k),
+    y_scores (n, k).
+    """
+    first = first or len(w.items)
+    whole_y = average_by_group(w.y, w.groups, w.items)
+    x, y, blocks = w.x[:first], whole_y[:first], w.blocks[:first]
     settings = {"permutations": permutations, "bootstrap": 199, "seed": seed}
-    found = canonical_axes(w.x, y, w.blocks, axes=axes, components=components, **settings)
+    found = canonical_axes(x, y, blocks, axes=axes, **settings)
     numbers = np.arange(len(found.r))
     tables = [
         candidate_table(
-            "axes", numbers, numbers, n=len(w.x), r=found.r, low=found.low, high=found.high,
+            "axes", numbers, numbers, n=first, r=found.r, low=found.low, high=found.high,
             stability=found.stability, null=found.null, pooled=True,
         )
     ]  # fmt: skip
+    tables[0]["fresh"] = _correlations_of(w.x[first:] @ found.x_directions, whole_y[first:] @ found.y_directions)
     x_scores, y_scores = [found.x_scores], [found.y_scores]
     if units:
         # Rectified components stand for the sparse, heavy-tailed codes of an encoder.
-        codes = [np.maximum(principal_components(side, units)[0], 0) for side in (w.x, w.y)]
-        pairs = unit_pairs(codes[0], average_by_group(codes[1], w.groups, w.items), w.blocks, count=20, **settings)
-        tables.append(
-            candidate_table(
-                "units", pairs.x_unit, pairs.y_unit, n=int(pairs.held_out.sum()), r=pairs.r, low=pairs.low,
-                high=pairs.high, stability=pairs.stability, null=pairs.null, pooled=False,
-            )
+        x_codes = _rectified(w.x, x, units)
+        y_codes = average_by_group(_rectified(w.y, w.y[np.isin(w.groups, w.items[:first])], units), w.groups, w.items)
+        pairs = unit_pairs(x_codes[:first], y_codes[:first], blocks, count=20, **settings)
+        table = candidate_table(
+            "units", pairs.x_unit, pairs.y_unit, n=int(pairs.held_out.sum()), r=pairs.r, low=pairs.low,
+            high=pairs.high, stability=pairs.stability, null=pairs.null, pooled=False,
         )  # fmt: skip
+        fresh = [rankdata(side[first:], axis=0) for side in (x_codes, y_codes)]
+        table["fresh"] = pairs.sign * _correlations_of(fresh[0][:, pairs.x_unit], fresh[1][:, pairs.y_unit])
+        tables.append(table)
         x_scores.append(pairs.x_scores)
         y_scores.append(pairs.y_scores)
     x_scores, y_scores = np.hstack(x_scores), np.hstack(y_scores)
@@ -40,6 +50,18 @@ def search(w, *, permutations=99, axes=10, units=8, seed=0, alpha=0.05, componen
     tests = judge(tests, views(tests, x_scores, y_scores, overlap=0.5), alpha=alpha)
     kept = np.flatnonzero(tests["confirmed"])
     return tests.iloc[kept].reset_index(drop=True), x_scores[:, kept], y_scores[:, kept]
+
+
+def _rectified(rows, training, units):
+    _, basis = principal_components(training, units)
+    return np.maximum((rows - training.mean(0)) @ basis, 0)
+
+
+def _correlations_of(u, v):
+    if not len(u):
+        return np.full(u.shape[1], np.nan)
+    u, v = u - u.mean(0), v - v.mean(0)
+    return (u * v).sum(0) / np.sqrt((u * u).sum(0) * (v * v).sum(0))
 
 
 def recovered(w, x_scores, y_scores, *, least=0.5):
