@@ -6,7 +6,7 @@ min_version("9.27")
 # A config given with --configfile stands alone: the demo must not leak into it.
 if "collections" not in config:
 
-    configfile: "config/config.yaml"
+    configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 pathvars:
@@ -15,6 +15,12 @@ pathvars:
 
 
 report: "workflow/report/workflow.rst"
+
+
+onsuccess:
+    page = Path(workflow.pathvars.apply("<results>/report.html"))
+    if page.is_file():
+        logger.info(f"The page of this study is {page}")
 
 
 include: "workflow/rules/common.smk"
@@ -37,6 +43,20 @@ rule all:
     input:
         "<results>/report.html",
         "<results>/provenance.json",
+        # Also what the page was made from: a file that someone deletes is made again.
+        [f"<results>/collections/{c}.parquet" for c in COLLECTIONS],
+        [f"<results>/embeddings/{c}.arrow" for c in COLLECTIONS],
+        [
+            f"<results>/encodings/{c}/{e}/{file}"
+            for c in COLLECTIONS
+            for e in ENCODINGS
+            for file in ("model.safetensors", "encoding.arrow", "history.csv")
+        ],
+        [
+            f"<results>/relate/{r}/{file}"
+            for r in RELATIONS
+            for file in ("relations.csv", "tested.csv", "encoders.csv", "ends.parquet", "scores.parquet")
+        ],
 
 
 rule collections:

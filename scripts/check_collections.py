@@ -1,15 +1,22 @@
-"""Check the collections against one another before anything is embedded."""
+"""Check the collections against one another, and against what later steps need, before anything is embedded."""
 
 from crosswalk.job import start
 
 log = start(snakemake)
 
+from crosswalk.checking import check
 from crosswalk.files import write_json
-from crosswalk.sampling import check
-from crosswalk.sources import resolve
+from crosswalk.limits import largest_encoder
 
-params = snakemake.params
-tables = dict(zip(params.names, resolve(snakemake.input.rows), strict=True))
-rows = check(tables, targets=params.settings)
+# Not from params: all embeddings rest on this check, and must not be made anew because of another number of units.
+config = snakemake.config
+collections = config["collections"]
+rows = check(
+    dict(zip(collections, snakemake.input.rows, strict=True)),
+    links={name: own["link"]["to"] for name, own in collections.items() if "link" in own},
+    contrasts={name: own["contrast"] for name, own in collections.items() if "contrast" in own},
+    relations={name: own for name, own in config["relate"].items() if own["method"] == "cross_fitted"},
+    units=largest_encoder(config["encode"]),
+)
 log.info("collections fit together: %s", ", ".join(f"{name} {n:,} rows" for name, n in rows.items()))
 write_json(snakemake.output[0], rows)

@@ -8,7 +8,6 @@ from crosswalk.links import write_counts
 from crosswalk.sampling import count_links
 from crosswalk.sources import resolve
 
-settings = snakemake.params.settings
-source = resolve(snakemake.input.source, url="url" in settings["source"])
-name = settings["link"]["to"]
-write_counts(snakemake.output[0], *count_links(source, settings, name=f"links to {name}"))
+params = snakemake.params
+source = resolve(snakemake.input.source, url=params.fetched)
+write_counts(snakemake.output[0], *count_links(source, params.settings, name=params.name))

@@ -1,4 +1,4 @@
-"""Describe one collection: its clusters, its map, and how two labels differ before and after encoding."""
+"""Describe one collection: its clusters and its map."""
 
 from crosswalk.job import start
 
@@ -6,7 +6,7 @@ log = start(snakemake)
 
 import pandas as pd
 
-from crosswalk.description import ELBOW_ROWS, cluster, difference, elbow, labelled, reduce
+from crosswalk.description import ELBOW_ROWS, cluster, elbow, reduce
 from crosswalk.files import read_parquet, read_vectors, write_csv, write_json, write_parquet
 
 source, output, params = snakemake.input, snakemake.output, snakemake.params
@@ -28,13 +28,3 @@ facts = {
 write_json(output.facts, facts)
 share = 100 * reduced.explained[:2].sum()
 log.info("%d rows in %d clusters; two components hold %.0f %% of the variance", len(rows), facts["clusters"], share)
-
-table = pd.DataFrame(columns=["space", "dimension", "difference", "sd", "n_a", "n_b"])
-if params.contrast:
-    a, b = labelled(rows[params.contrast["column"]], contrast=params.contrast)
-    spaces = {"embedding": vectors}
-    for name, path in zip(params.names, source.codes, strict=True):
-        _, spaces[name], _ = read_vectors(path, ids=rows["id"])
-    table = pd.concat([difference(values, a, b, space=name) for name, values in spaces.items()])
-    log.info("%d rows are %r, %d are %r", a.sum(), params.contrast["values"][0], b.sum(), params.contrast["values"][1])
-write_csv(output.contrast, table)

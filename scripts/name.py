@@ -20,13 +20,13 @@ items = first["id"].to_numpy()
 train = folds(first["block"].to_numpy(), 3, seed=params.seed) != 0
 
 embedder = open_embedder(
-    params.embedding,
+    snakemake.config["embedding"],
     lexical=list(source.lexical) or None,
     device=device(snakemake),
     threads=snakemake.threads,
     seed=params.seed,
 )
-store = open_store(embedder, params.cache)
+store = open_store(embedder, snakemake.config["cache"])
 names = {}
 for key, preamble in zip("xy", params.preambles, strict=True):
     rows = read_parquet(source[f"{key}_rows"])

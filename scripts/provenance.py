@@ -6,21 +6,15 @@ log = start(snakemake)
 
 from pathlib import Path
 
-import pandas as pd
-
 from crosswalk.files import read_json, read_parquet, write_json
-from crosswalk.provenance import package_versions, platform_facts, relative_paths
+from crosswalk.provenance import package_versions, platform_facts, timings
 
 names, params = snakemake.params.collections, snakemake.params
-timings = {}
-for path in sorted(Path(params.benchmarks).rglob("*.tsv")):
-    measured = pd.read_csv(path, sep="\t").iloc[-1]
-    step = path.relative_to(params.benchmarks).with_suffix("").as_posix()
-    timings[step] = {"seconds": float(measured["s"]), "peak_mb": float(measured["max_rss"])}
+root = Path(snakemake.scriptdir).parent
 usage = {name: read_json(path) for name, path in zip(names, snakemake.input.usage, strict=True)}
 record = {
-    "config": relative_paths(params.config, root=Path.cwd()),
-    "packages": package_versions(params.requirements),
+    "config": params.config,
+    "packages": package_versions(root / "envs/requirements.lock"),
     "platform": platform_facts(),
     "code": params.code_versions,
     "collections": {name: read_json(path) for name, path in zip(names, snakemake.input.counts, strict=True)},
@@ -30,7 +24,7 @@ record = {
         for name, path in zip(params.relations, snakemake.input.relations, strict=True)
         for table in [read_parquet(path)]
     },
-    "timings": timings,
+    "timings": timings(params.benchmarks, params.steps),
 }
 write_json(snakemake.output[0], record)
 embedded, cached = (sum(one[key] for one in usage.values()) for key in ("embedded", "cached"))

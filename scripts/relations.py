@@ -10,7 +10,7 @@ import pandas as pd
 from crosswalk.files import read_parquet, read_vectors, write_csv, write_parquet, write_vectors
 from crosswalk.items import folds, linked_items
 from crosswalk.pairs import measuring
-from crosswalk.relations import collect_relations, compare_encoders, judge, views
+from crosswalk.relations import collect_relations, compare_encoders, judge
 
 source, settings = snakemake.input, snakemake.params.settings
 tables = [pd.read_csv(path) for path in source.tests]
@@ -20,7 +20,7 @@ tests = pd.concat([t for t in tables[:searches] if len(t)], ignore_index=True)
 ids, blocks, x, y = linked_items(source.x_rows, source.y_rows, source.x, source.y)
 x_scores = np.vstack([read_vectors(path)[1] for path in source.x_scores]).T
 y_scores = np.vstack([read_vectors(path)[1] for path in source.y_scores]).T
-tests = judge(tests, views(tests, x_scores, y_scores, overlap=settings["overlap"]), alpha=settings["alpha"])
+tests = judge(tests, x_scores, y_scores, alpha=settings["alpha"], overlap=settings["overlap"])
 write_csv(snakemake.output.tested, tests)
 fold = folds(blocks, settings["folds"], seed=snakemake.params.seed)
 held_out = np.ones(x_scores.shape, dtype=bool)

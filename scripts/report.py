@@ -39,7 +39,8 @@ for i, name in enumerate(params.relations):
         for (relation, encoder, dim, seed), path in zip(params.correlations, source.correlations, strict=True)
         if relation == name
     }
-    studies.append(Study(name, *tables, pd.read_csv(source.encoders[i]), matrices))
+    encoders, tested, retrieval = (pd.read_csv(source[key][i]) for key in ("encoders", "tested", "retrieval"))
+    studies.append(Study(name, *tables, encoders, len(tested), retrieval, matrices))
 
 html = render(collections, studies, config=params.config, provenance=read_json(source.provenance))
 with atomic(snakemake.output[0], "w") as file:

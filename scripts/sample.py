@@ -6,16 +6,16 @@ log = start(snakemake)
 
 from pathlib import Path
 
-from crosswalk.files import write_json
+from crosswalk.files import digest, write_json
 from crosswalk.sampling import sample
-from crosswalk.sources import digest, resolve
+from crosswalk.sources import resolve
 
-params, settings = snakemake.params, snakemake.params.settings
-source = resolve(snakemake.input.source, url="url" in settings["source"])
+params = snakemake.params
+source = resolve(snakemake.input.source, url=params.fetched)
 target = resolve(snakemake.input.get("target", []))
 tally = sample(
     source,
-    settings,
+    params.settings,
     name=params.name,
     seed=params.seed,
     out=snakemake.output.rows,

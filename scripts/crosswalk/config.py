@@ -10,6 +10,7 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker, validators
 
 from crosswalk.errors import UserError
+from crosswalk.limits import ROWS_PER_UNIT, largest_encoder
 
 _KINDS = {
     "object": "a mapping",
@@ -188,13 +189,14 @@ def _references(config, root):
                 )
     for name, relation in config.get("relate", {}).items():
         faults += _relation_faults(f"relate.{name}", relation, collections)
-    needs = max(config["encode"]["dims"], default=0) if config["encode"]["encoders"] else 0
+    units = largest_encoder(config["encode"])
+    needs = ROWS_PER_UNIT * units
     for name, collection in collections.items():
         n = collection["sample"].get("n")
-        if n is not None and not collection.get("link") and n <= needs:
+        if n is not None and not collection.get("link") and n < needs:
             faults.append(
-                f"collections.{name}.sample.n: {n} items are too few for {needs} units (encode.dims); "
-                f"draw more than {needs} or remove the larger dims"
+                f"collections.{name}.sample.n: {n} items are too few for {units} units (encode.dims); "
+                f"draw {needs} or more, or remove the larger dims"
             )
     active = config["encode"]["active"]
     if active and "topk" in config["encode"]["encoders"] and active > min(config["encode"]["dims"]):

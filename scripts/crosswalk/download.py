@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from crosswalk import __version__
 from crosswalk.errors import UserError
-from crosswalk.files import read_json, write_json
-from crosswalk.sources import digest
+from crosswalk.files import digest, read_json, write_json
+from crosswalk.provenance import public_url
 
 log = logging.getLogger(__name__)
 
@@ -32,30 +32,31 @@ PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP answers worth another atte
 def fetch(url, *, folder, sha256=None, attempts=ATTEMPTS, pause=1.0):
     """Download a file once.
 
-    url: http, https or file address; folder: where downloads are kept; sha256: hexadecimal checksum the file must have;
-    attempts: connections to try; pause: seconds before the second one, doubled each time.
+    url: http or https address; its query may be a signature and is not logged; folder: where downloads are kept;
+    sha256: hexadecimal checksum the file must have; attempts: connections to try; pause: seconds before the second one,
+    doubled each time.
     Returns the path <folder>/<key of the url>/<file name>. A file that is there is returned without asking
     the server. A broken download is kept as `.part` and resumed (Range with If-Range, RFC 9110) if the server can.
     Raises UserError when the server cannot be reached or refuses, and for a wrong checksum.
     """
-    path = location(url, folder=folder)
+    path, shown = location(url, folder=folder), public_url(url)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock(path.parent / ".lock"):
         if path.is_file():
-            log.info("%s: already downloaded to %s", url, path)
-            _verify(path, path, url, sha256)
+            log.info("%s: already downloaded to %s", shown, path)
+            _verify(path, path, shown, sha256)
             return path
         part = path.with_name(f".{path.name}.part")
         _download(url, part, path, attempts=attempts, pause=pause, resume_blindly=sha256 is not None)
         try:
-            _verify(part, path, url, sha256)
+            _verify(part, path, shown, sha256)
         except UserError:
             part.unlink()
             raise
         finally:
             _notes(part).unlink(missing_ok=True)
         part.replace(path)
-    log.info("%s: downloaded to %s, %s bytes", url, path, f"{path.stat().st_size:,}")
+    log.info("%s: downloaded to %s, %s bytes", shown, path, f"{path.stat().st_size:,}")
     return path
 
 
@@ -77,7 +78,8 @@ class _Answer(NamedTuple):
 
 
 def _download(url, part, path, *, attempts, pause, resume_blindly):
-    for attempt in range(1 if url.startswith("file:") else attempts):
+    shown, query = public_url(url), urllib.parse.urlsplit(url).query
+    for attempt in range(attempts):
         if attempt:
             time.sleep(pause * 2 ** (attempt - 1))
         try:
@@ -85,17 +87,18 @@ def _download(url, part, path, *, attempts, pause, resume_blindly):
         except urllib.error.HTTPError as error:
             if error.code not in PASSING:
                 raise UserError(
-                    f"{url}: the server answers {error.code} {error.reason}. Check source.url; or {_by_hand(path)}"
+                    f"{shown}: the server answers {error.code} {error.reason}. Check source.url; or {_by_hand(path)}"
                 ) from error
             reason = f"the server answers {error.code} {error.reason}"
         except urllib.error.URLError as error:
             reason = str(error.reason)
         except (_Dropped, http.client.HTTPException, OSError) as error:
             reason = str(error) or type(error).__name__
-        log.warning("%s: attempt %d of %d: %s", url, attempt + 1, attempts, reason)
+        reason = reason.replace(query, "...") if query else reason
+        log.warning("%s: attempt %d of %d: %s", shown, attempt + 1, attempts, reason)
     done = part.stat().st_size if part.exists() else 0
     kept = f" {done:,} bytes are kept and the next run goes on from there." if done else ""
-    raise UserError(f"{url}: cannot be downloaded ({reason}).{kept} Are you offline? Then {_by_hand(path)}")
+    raise UserError(f"{shown}: cannot be downloaded ({reason}).{kept} Are you offline? Then {_by_hand(path)}")
 
 
 def _by_hand(path):

@@ -1,6 +1,7 @@
 """Reading and writing the files that pass between rules: always whole, never half-written, the same bytes each time."""
 
 import contextlib
+import hashlib
 import json
 import os
 import uuid
@@ -33,6 +34,12 @@ def atomic(path, mode="wb"):
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def digest(path):
+    """The sha256 of a file, in hexadecimal, read in pieces."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path, value):

@@ -5,7 +5,6 @@ windows of a fixed number of tokens and attend only to themselves: no token is p
 same shape, and the vector of a text has the same bytes whatever else is embedded with it and on any number of threads.
 """
 
-import hashlib
 import importlib.util
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from tokenizers import Tokenizer
 
 from crosswalk.embedding import Answer, unit_rows
 from crosswalk.errors import UserError
+from crosswalk.files import digest
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class MiniLM:
             "dimensions": DIMENSIONS,
             "dtype": "float32",
             "weights": WEIGHTS_SHA256,
-            "tokenizer": _sha256(folder / "tokenizer.json"),
+            "tokenizer": digest(folder / "tokenizer.json"),
             "max_tokens": MAX_TOKENS,
             "pooling": "mean",
         }
@@ -180,9 +180,9 @@ def _model_folder():
 
 
 def _load(path, device):
-    digest = _sha256(path)
-    if digest != WEIGHTS_SHA256:
-        raise UserError(f"{path}: not the weights of all-MiniLM-L6-v2 (sha256 {digest}, not {WEIGHTS_SHA256}). {CURE}")
+    found = digest(path)
+    if found != WEIGHTS_SHA256:
+        raise UserError(f"{path}: not the weights of all-MiniLM-L6-v2 (sha256 {found}, not {WEIGHTS_SHA256}). {CURE}")
     stored = load_file(path, device=str(device))
 
     def both(name):
@@ -207,8 +207,3 @@ def _load(path, device):
         "norm": both("embeddings.LayerNorm"),
         "layers": [layer(f"encoder.layer.{number}") for number in range(LAYERS)],
     }
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import jinja2
 import yaml
+from markupsafe import Markup, escape
 
 from crosswalk.sections import collection_section, known, study_section
 
 FOUND_FIRST = 8  # relations on the first screen; the rest unfolds
 TEXT_CHARS = 2000  # characters of an example text; 20 texts a relation would otherwise fill megabytes
 EXCERPT_CHARS = 220
+NAMES = re.compile(r"(\(rather than )?\{([^{}]*)\}(\))?")  # how `naming` writes the names of a trait's ends
 
 
 def render(collections, studies, *, config, provenance):
@@ -38,7 +40,8 @@ def render(collections, studies, *, config, provenance):
         studies=told,
         # The record's config names no home folder.
         config=_yaml(provenance.get("config", config)),
-        versions={**provenance.get("platform", {}), **provenance.get("packages", {})},
+        platform=provenance.get("platform", {}),
+        packages=provenance.get("packages", {}),
         record=record,
     )
 
@@ -64,7 +67,7 @@ def _template():
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = (_number, _whole, _chance, _cut, _words)
+    shown = (_number, _whole, _chance, _percent, _cut, _marked, _words)
     environment.filters |= {"inline": _inline()} | {show.__name__[1:]: show for show in shown}
     environment.tests["known"] = known
     environment.globals |= {"EXCERPT": EXCERPT_CHARS, "FIRST": FOUND_FIRST, "LONGEST": TEXT_CHARS}
@@ -97,13 +100,32 @@ def _chance(value):
     return "< 0.0001" if value < 1e-4 else f"{value:.4f}" if value < 0.01 else f"{value:.3f}"
 
 
+def _percent(share):
+    """A share for people: a decimal where there are less than ten."""
+    if not known(share):
+        return "–"
+    return f"{100 * share:.1f}" if 100 * share < 9.95 else f"{100 * share:.0f}"
+
+
+def _marked(sentence):
+    """A relation's sentence with names in bold instead of braces and what they are set against faint; all escaped."""
+    marked, end = Markup(""), 0
+    for found in NAMES.finditer(str(sentence)):
+        marked += escape(sentence[end : found.start()])
+        contrast, name, close = found.groups(default="")
+        form = '<span class="soft">{0}{1}{2}</span>' if contrast else "{0}<b>{1}</b>{2}"
+        marked += Markup(form).format(contrast, name, close)
+        end = found.end()
+    return marked + escape(sentence[end:])
+
+
 def _cut(text, length=TEXT_CHARS):
     """The start of a text, ended at a word; what a browser could misread as control is left out."""
     text = "".join(c for c in str(text) if c in "\n\t" or not (ord(c) < 32 or 127 <= ord(c) < 160))
     if len(text) <= length:
         return text
     start = text[:length]
-    return (start.rsplit(None, 1)[0] if " " in start[-60:] else start) + " …"
+    return (start.rsplit(None, 1)[0] if " " in start[-60:] else start) + "\u00a0…"
 
 
 def _words(name):

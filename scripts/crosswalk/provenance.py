@@ -1,9 +1,12 @@
 """What made a result: the versions of code and packages, the inputs, the settings, what it cost."""
 
 import ast
+import copy
 import hashlib
+import math
 import os
 import platform
+import urllib.parse
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -69,18 +72,62 @@ def platform_facts():
     return {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
 
 
-def file_digest(path):
-    """SHA-256 of a file, read in pieces."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def timings(folder, names):
+    """Time and peak memory of the steps whose benchmark files are there and complete.
+
+    folder: of Snakemake's benchmark files; names: their paths below it, without the ending.
+    Returns a dict of name to a dict of seconds and, where it was measured, peak_mb.
+    """
+    found = {}
+    for name in sorted(names):
+        try:
+            lines = (Path(folder) / f"{name}.tsv").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            continue
+        cells = dict(zip(lines[0].split("\t"), lines[-1].split("\t"), strict=False)) if lines else {}
+        measured = {"seconds": _finite(cells.get("s")), "peak_mb": _finite(cells.get("max_rss"))}
+        if measured["seconds"] is not None:
+            found[name] = {key: value for key, value in measured.items() if value is not None}
+    return found
 
 
-def relative_paths(value, *, root):
-    """A copy of a config in which every absolute path is made relative to `root`: a record names no home folder."""
-    if isinstance(value, dict):
-        return {key: relative_paths(sub, root=root) for key, sub in value.items()}
-    if isinstance(value, list | tuple):
-        return [relative_paths(sub, root=root) for sub in value]
-    if isinstance(value, str) and Path(value).is_absolute():
-        return os.path.relpath(value, root)
-    return value
+def public_url(url):
+    """An address without user, query and fragment, which may hold a signature: for logs and records."""
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{'?...' if parts.query else ''}"
+
+
+def public_config(config, *, root):
+    """A copy of a checked config that names no home folder and holds no signed address.
+
+    root: the working folder. Its files are named relative to it, those outside by their file name alone. Paths that
+    start with a variable or with `~/` stay as they are written.
+    """
+
+    def public(path):
+        if path.startswith(("$", "~/")):
+            return path
+        full = Path(os.path.normpath(Path(root, path)))
+        return str(full.relative_to(root)) if full.is_relative_to(root) else full.name
+
+    config = copy.deepcopy(config)
+    config["cache"] = public(config["cache"])
+    if "pathvars" in config:
+        config["pathvars"] = {key: public(path) for key, path in config["pathvars"].items()}
+    for collection in config["collections"].values():
+        source = collection["source"]
+        if "url" in source:
+            source["url"] = public_url(source["url"])
+        if "path" in source:
+            one = isinstance(source["path"], str)
+            source["path"] = public(source["path"]) if one else [public(path) for path in source["path"]]
+    return config
+
+
+def _finite(text):
+    """A number that Snakemake wrote, or None where it wrote none."""
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None

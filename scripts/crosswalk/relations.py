@@ -13,47 +13,57 @@ ENCODER_COLUMNS += ["explained_variance_x", "explained_variance_y"]
 FIFTH = 5  # a trait's two ends are the top and bottom fifth of the items
 
 
-def views(tests, x_scores, y_scores, *, overlap):
+def judge(tests, x_scores, y_scores, *, alpha, overlap):
+    """Correct for everything that was tested together, and tell distinct relations from views of them.
+
+    tests: one row for each candidate of every search, with `family` (the search), `r`, `p` (one-sided) and `p_max`
+    (family-wise within the search); x_scores, y_scores: (n, m), columns in the order of the rows; overlap: see `views`.
+    Returns a copy with `strict` (family-wise error over all searches <= alpha: p_max by Bonferroni), `view_of` (row of
+    the relation that a candidate is a view of, else -1), `q` (false discovery rate, nan for views left out of it) and
+    `confirmed` (q <= alpha, and no view).
+    Views of strict relations leave the list before it is corrected: as many more discoveries they would loosen the
+    correction for the rest. Nothing else may leave it: the best of several chance findings, kept for all of them, would
+    pass for one. Among the confirmed, views of stronger ones are then told as such.
+    """
+    tests = tests.copy()
+    tests["strict"] = tests["p_max"] * tests["family"].nunique() <= alpha
+    view_of = views(tests["r"], x_scores, y_scores, overlap=overlap, absorbing=tests["strict"].to_numpy())
+    own = view_of < 0
+    tests["q"] = np.nan
+    tests.loc[own, "q"] = false_discovery_rate(tests.loc[own, "p"])
+    found = np.flatnonzero(tests["q"] <= alpha)
+    among = views(tests["r"].iloc[found], x_scores[:, found], y_scores[:, found], overlap=overlap)
+    view_of[found[among >= 0]] = found[among[among >= 0]]
+    tests["view_of"] = view_of
+    tests["confirmed"] = (tests["q"] <= alpha) & (view_of < 0)
+    tests["strict"] &= tests["confirmed"]
+    return tests
+
+
+def views(r, x_scores, y_scores, *, overlap, absorbing=None):
     """Which candidates are views of stronger ones that account for them.
 
-    tests: m candidates; x_scores, y_scores: (n, m), columns in the order of the rows; overlap: share of a candidate's
+    r: (m,) correlations, which order the candidates; x_scores, y_scores: (n, m); overlap: share of a candidate's
     correlation from which it counts as a view of the stronger ones. That share is what goes when the stronger
-    candidates' scores are projected out of its own, on either side.
-    Returns intp (m,): -1 for a candidate that stands for itself, else the row of the one it resembles most.
+    candidates' scores are projected out of its own, on either side. absorbing: bool (m,), which candidates others can
+    be views of (default: all).
+    Returns intp (m,): -1 for a candidate that stands for itself, else the number of the one it resembles most.
     """
     x, y = _standardise(x_scores), _standardise(y_scores)
     x_known, y_known = np.empty((len(x), 0)), np.empty((len(y), 0))  # orthonormal bases of the scores kept so far
-    view_of, kept = np.full(len(tests), -1), []
-    for row in np.argsort(-tests["r"].to_numpy(), kind="stable"):
+    view_of, kept = np.full(len(r), -1), []
+    absorbing = np.ones(len(r), dtype=bool) if absorbing is None else absorbing
+    for row in np.lexsort((-np.asarray(r), ~absorbing)):
         u, v = _project_out(x[:, row], x_known), _project_out(y[:, row], y_known)
         whole, left = x[:, row] @ y[:, row], u @ v
         # Without a correlation of its own there is nothing that others could account for.
         if whole > 0 and left < (1 - overlap) * whole:
             like = (x[:, kept].T @ x[:, row]) * (y[:, kept].T @ y[:, row])
             view_of[row] = kept[int(np.argmax(like))]
-            continue
-        kept.append(int(row))
-        x_known, y_known = _extend(x_known, u), _extend(y_known, v)
+        elif absorbing[row]:
+            kept.append(int(row))
+            x_known, y_known = _extend(x_known, u), _extend(y_known, v)
     return view_of
-
-
-def judge(tests, view_of, *, alpha):
-    """Correct for everything that was tested together.
-
-    tests: one row for each candidate of every search, with `family` (the search), `p` (one-sided) and `p_max`
-    (family-wise within the search); view_of: from `views`.
-    Views leave the list before it is corrected: they confirm what their originals confirm, and as many discoveries
-    they would loosen the correction for the rest. Returns a copy with `view_of`, `q` (false discovery rate, nan for
-    views), `confirmed` (q <= alpha) and `strict` (family-wise error over all searches <= alpha: p_max by Bonferroni).
-    """
-    tests = tests.copy()
-    own = np.asarray(view_of) < 0
-    tests["view_of"] = view_of
-    tests["q"] = np.nan
-    tests.loc[own, "q"] = false_discovery_rate(tests.loc[own, "p"])
-    tests["confirmed"] = tests["q"] <= alpha
-    tests["strict"] = tests["confirmed"] & (tests["p_max"] * tests["family"].nunique() <= alpha)
-    return tests
 
 
 def listed(tests):

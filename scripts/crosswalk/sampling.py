@@ -5,16 +5,13 @@ from array import array
 
 import msgspec
 import numpy as np
-import pyarrow.parquet as pq
 
 from crosswalk import conditions, drawing, links, sources, texts
 from crosswalk.errors import UserError
 
 log = logging.getLogger(__name__)
 
-LEAST_ITEMS = 10  # below it neither a map, nor a fold, nor a test means anything
 CHUNK = 1 << 20  # keys counted at once
-BATCH = 10_000  # texts looked at once
 RESERVED = ("id", "group", "text", "block")
 
 
@@ -93,39 +90,6 @@ def sample(source, settings, *, name, seed, out, at_least=None, target=None, lin
     if tally.cut:
         log.info("%s: %s texts cut at text.max_chars", name, f"{tally.cut:,}")
     return tally
-
-
-def check(tables, *, targets):
-    """Check across collections what the drawing of one could not see.
-
-    tables: dict of collection to the path of its table; targets: dict of collection to the collection it links to.
-    Returns dict of collection to its number of rows. Raises UserError for ids that are not unique, empty texts, fewer
-    than LEAST_ITEMS items, and groups that are no item of the other collection.
-    """
-    ids, rows = {}, {}
-    for name, path in tables.items():
-        table = pq.read_table(path, columns=["id", "group"])
-        ids[name] = set(table["id"].to_pylist())
-        rows[name] = len(table)
-        again = f"{path}: {{}}. Delete the file and run again."
-        if len(ids[name]) < len(table):
-            raise UserError(again.format("ids are not unique"))
-        if any(not text.strip() for batch in _batches(path) for text in batch["text"].to_pylist()):
-            raise UserError(again.format("there are empty texts"))
-        items = len(set(table["group"].to_pylist()))
-        if items < LEAST_ITEMS:
-            raise UserError(
-                f"collections.{name}: {items} items in {path}, and no result can rest on fewer than {LEAST_ITEMS}. "
-                "Raise sample.n, loosen where and link.at_least, or give more data."
-            )
-    for name, other in targets.items():
-        lost = set(pq.read_table(tables[name], columns=["group"])["group"].to_pylist()) - ids[other]
-        if lost:
-            raise UserError(
-                f"{tables[name]}: rows belong to items that {tables[other]} lacks ({links.show(sorted(lost))}). "
-                "One of the two files is of an earlier run: delete both and run again."
-            )
-    return rows
 
 
 class _Passed(msgspec.Struct):
@@ -250,7 +214,3 @@ def _refuse_duplicates(hashes, source, settings, seed):
                 "values are unique as id."
             )
         first[passed.id] = f"{passed.file}:{passed.line}"
-
-
-def _batches(path):
-    return pq.ParquetFile(path).iter_batches(BATCH, columns=["text"])

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from crosswalk import figures
+from crosswalk.pairs import measuring
+from crosswalk.retrieval import LEXICAL, chance
 
 SECTIONS = 40  # relations told in full; the rest stands in the table
 EXAMPLES = 3  # texts shown as input, code and reconstruction
@@ -13,6 +15,7 @@ TOP_PAIRS = 3  # pairs of units whose weights are drawn
 CHANCE = 1.96  # standard errors that hold 95 % of a normal distribution
 ECHO_WORDS = ((0.7, "mostly"), (0.4, "partly"), (0.0, "hardly"))  # least echo, and how much of y repeats x
 ENDS = ("x_high", "y_high", "x_low", "y_low")
+LEAST_ECHO = 5  # relations in the short list of those that say most beyond repeating
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,19 @@ class Collection:
 
 @dataclass(frozen=True)
 class Study:
-    """All that was written about one entry of `relate`; correlations: name of an encoding -> (2 dim, 2 dim) matrix."""
+    """All that was written about one entry of `relate`.
+
+    tested: candidates that went to a held-out test; retrieval: from `retrieval.compare`; correlations: name of an
+    encoding -> (2 dim, 2 dim) matrix.
+    """
 
     name: str
     relations: pd.DataFrame
     ends: pd.DataFrame
     scores: pd.DataFrame
     encoders: pd.DataFrame
+    tested: int
+    retrieval: pd.DataFrame
     correlations: dict
 
 
@@ -151,10 +160,16 @@ def study_section(s, collections, config, settings, *, first):
     study of a page has the anchors relation-1, relation-2, ..., later ones have them after their name.
     Returns a dict; `told` are the relations that get a section, the rest stands in a table.
     """
-    relations = [
-        _relation(row, s, names=(config["x"], config["y"]), first=first) for row in s.relations.to_dict("records")
-    ]
     published = config["method"] == "as_published"
+    scores = s.scores
+    if "held_out" in scores and not published:  # the published way holds nothing out, and is shown as it is
+        scores = scores.assign(held_out=scores["held_out"].astype(bool))
+    else:
+        scores = scores.assign(held_out=True)
+    relations = [
+        _relation(row, s, scores, names=(config["x"], config["y"]), first=first)
+        for row in s.relations.to_dict("records")
+    ]
     confirmed = [r for r in relations if r["confirmed"]]
     if not published:
         confirmed.sort(key=lambda r: -r["r"])
@@ -179,9 +194,13 @@ def study_section(s, collections, config, settings, *, first):
         "others": others,
         "told": told,
         "strict": sum(r["strict"] for r in relations),
-        "tested": _tested(s.encoders, config, at_least=len(relations)),
+        "tested": s.tested,
+        "measured_parts": int(measuring(np.arange(config["folds"])).sum()),
         "item_count": len(collections[config["x"]].rows),
-        "beyond": sorted((r for r in confirmed if not published and known(r["beyond"])), key=lambda r: -r["beyond"]),
+        "mostly_echo": sum(r["echo"] >= ECHO_WORDS[0][0] for r in confirmed),
+        "least_echo": [] if published else _least_echo(confirmed),
+        "retrieval": _retrieval(s.retrieval),
+        "shortened": sum(collections[config[key]].usage.get("cut") or 0 for key in "xy"),
         "zero": 100 * -least / (1 - least),
         "encoders": table.to_dict("records"),
         "encoders_figure": figures.encoders(drawn) if len(drawn) else None,
@@ -190,14 +209,48 @@ def study_section(s, collections, config, settings, *, first):
     }
 
 
-def _tested(encoders, config, *, at_least):
-    """Candidates that went to a held-out test; the axes, which have no row of their own, are counted by the config."""
-    return max(int(encoders["tested"].sum()) + config["axes"], at_least)
+def _least_echo(confirmed):
+    """The relations of which most is left beyond repeating; none if they are the strongest ones in the same order."""
+    left = sorted((r for r in confirmed if known(r["beyond"]) and r["beyond"] > 0), key=lambda r: -r["beyond"])
+    return left[:LEAST_ECHO] if left[:LEAST_ECHO] != confirmed[:LEAST_ECHO] else []
 
 
-def _relation(row, s, *, names, first):
+def _retrieval(table):
+    """The yardstick's rows with chance as the last, and whether the embedding beats the words; none without a row."""
+    if table.empty:
+        return None
+    rows, items = table.to_dict("records"), int(table["items"].iloc[0])
+    own, words = rows[0], next((row for row in rows[1:] if row["embedding"] == LEXICAL), None)
+    verdict = None
+    if words:
+        # Intervals that do not meet are a stricter test than that of the difference, which they stand in for.
+        better, worse = own["low"] > words["high"], own["high"] < words["low"]
+        verdict = "better" if better else "worse" if worse else "alike"
+    unknown = dict.fromkeys(("dimensions", "low", "high"), None)
+    return {
+        "own": own,
+        "words": words,
+        "verdict": verdict,
+        "rows": [*rows, {"embedding": "chance", **unknown, **chance(items)}],
+    }
+
+
+def _views(also):
+    """What was folded into a relation: the number of axes, of pairs of units, and the pairs by encoding."""
+    pairs, axes = {}, 0
+    for entry in filter(None, also.split("; ")):
+        name, _, units = entry.rpartition(" ")
+        if name == "axes":
+            axes += 1
+        else:
+            pairs.setdefault(name, []).append(units)
+    return {"axes": axes, "pairs": sum(map(len, pairs.values())), "by_encoding": sorted(pairs.items())}
+
+
+def _relation(row, s, scores, *, names, first):
     number = int(row["relation"])
-    scores = s.scores[s.scores["relation"] == number]
+    every = scores[scores["relation"] == number]
+    unseen = every[every["held_out"]]
     texts = s.ends[s.ends["relation"] == number].sort_values("rank", kind="stable")
     # The figures that end the sentence stand beside it on the page.
     statement = row["sentence"].rpartition("; r = ")[0] or row["sentence"]
@@ -209,14 +262,17 @@ def _relation(row, s, *, names, first):
         "strict": row["strict"] == 1,
         "echo_words": next((words for least, words in ECHO_WORDS if row["echo"] >= least), None),
         "scatter": None,
+        "shown": len(unseen),
+        "scored": len(every),
+        "views": _views(row["also"] if known(row["also"]) else ""),
         "ends": {
             name: texts[(texts["side"] == name[0]) & (texts["end"] == name[2:])].to_dict("records") for name in ENDS
         },
     }
-    if len(scores):
-        points = (scores[key].to_numpy() for key in ("x_score", "y_score"))
+    if len(unseen):
+        points = (unseen[key].to_numpy() for key in ("x_score", "y_score"))
         shown["scatter"] = figures.held_out(*points, names=names)
-    return row | {key: row[key] if known(row[key]) else "" for key in ("also", *ENDS)} | shown
+    return row | {key: row[key] if known(row[key]) else "" for key in ENDS} | shown
 
 
 def _correlations(matrices):

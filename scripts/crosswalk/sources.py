@@ -1,7 +1,6 @@
 """Rows of jsonl, csv, tsv and parquet files, plain, .gz or .zst, one at a time and in bounded memory."""
 
 import difflib
-import hashlib
 import logging
 import os
 from collections import Counter
@@ -102,12 +101,6 @@ def resolve(paths, *, url=False):
         if not Path(path).is_file():
             raise UserError(f"{path}: the downloaded file is gone. Delete {pointer} and run again to download it.")
     return found
-
-
-def digest(path):
-    """The sha256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Malformed:

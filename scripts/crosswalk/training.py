@@ -17,6 +17,7 @@ from tqdm import tqdm
 from crosswalk import files
 from crosswalk.encoders import ENCODERS
 from crosswalk.errors import UserError
+from crosswalk.limits import ROWS_PER_UNIT
 
 logger = logging.getLogger(__name__)
 
@@ -240,9 +241,10 @@ def _check(x, *, encoder, dim, active):
         raise ValueError(f"expected rows of numbers, got an array of shape {x.shape}")
     if not all(np.isfinite(x[i : i + CHUNK]).all() for i in range(0, len(x), CHUNK)):
         raise ValueError("embeddings contain NaN or infinity")
-    if len(x) < 2 * dim:
+    least = ROWS_PER_UNIT * dim
+    if len(x) < least:
         raise UserError(
-            f"{len(x)} rows are too few for an encoder of {dim} units, which needs at least {2 * dim}. "
+            f"{len(x)} rows are too few for an encoder of {dim} units, which needs at least {least}. "
             f"Take more rows (`sample.n` of the collection) or leave {dim} out of `encode.dims`."
         )
     if encoder == "topk" and active is not None and active > dim:

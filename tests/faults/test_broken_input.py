@@ -17,6 +17,7 @@ from isal import igzip
 
 from crosswalk import drawing, links, sampling
 from crosswalk.errors import UserError
+from servers import FileServer
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 LIMIT = 600  # MB that drawing a collection may take, whatever the size of its source
@@ -48,11 +49,11 @@ def run(tmp_path):
     root = logging.getLogger()
     before, level, hook = root.handlers[:], root.level, sys.excepthook
 
-    def script(name, /, *, output, source=(), **params):
+    def script(name, /, *, output, source=(), config=None, wildcards=None, **params):
         files = Input({key: params.pop(key) for key in ("counts", "target", "rows") if key in params})
         files["source"] = [str(path) for path in source]
         rule = SimpleNamespace(rule=name, log=[str(tmp_path / "log")], input=files, params=SimpleNamespace(**params))
-        rule.output = output
+        rule.output, rule.config, rule.wildcards = output, config, SimpleNamespace(**(wildcards or {}))
         runpy.run_path(str(SCRIPTS / f"{name}.py"), init_globals={"snakemake": rule})
         return (tmp_path / "log").read_text(encoding="utf-8")
 
@@ -66,7 +67,7 @@ def run(tmp_path):
 
 def sample_books(run, folder, source, /, **settings):
     output = SimpleNamespace(rows=str(folder / "books.parquet"), counts=str(folder / "books.counts.json"))
-    params = {"name": "books", "settings": {**OF_BOOKS, **settings}, "seed": 42, "at_least": {}}
+    params = {"name": "books", "settings": {**OF_BOOKS, **settings}, "seed": 42, "at_least": {}, "fetched": False}
     run("sample", source=[source], counts=[], target=[], output=output, **params)
     return json.loads((folder / "books.counts.json").read_text(encoding="utf-8"))
 
@@ -87,22 +88,27 @@ def test_four_steps_from_address_to_checked_collections(tmp_path, run):
     """The entry scripts as the rules call them: download, count, draw both sides, check."""
     books, reviews = jsonl(tmp_path / "books.jsonl", BOOKS), jsonl(tmp_path / "reviews.jsonl", REVIEWS)
     pointer = tmp_path / "books.json"
-    run("fetch", url=books.as_uri(), sha256=None, folder=str(tmp_path / "cache"), output=[str(pointer)])
+    with FileServer(books.read_bytes()) as server:
+        config = {"cache": str(tmp_path / "cache"), "collections": {"books": {"source": {}}}}
+        config["collections"]["books"]["source"]["url"] = f"{server.origin}/books.jsonl?signature=5ec3e7"
+        log = run("fetch", config=config, wildcards={"collection": "books"}, output=[str(pointer)])
     assert json.loads(pointer.read_text())["bytes"] == books.stat().st_size
+    assert "/books.jsonl?..." in log and "5ec3e7" not in log + pointer.read_text()
     counts = str(tmp_path / "counts.parquet")
-    run("count_links", source=[reviews], settings=OF_REVIEWS, output=[counts])
+    run("count_links", source=[reviews], name="reviews", settings=OF_REVIEWS, fetched=False, output=[counts])
     tables = [str(tmp_path / f"{name}.parquet") for name in ("books", "reviews")]
-    of_books = {**OF_BOOKS, "source": {"url": books.as_uri()}, "sample": {"n": 10, "order": "random"}}
+    of_books = {**OF_BOOKS, "sample": {"n": 10, "order": "random"}}
     common = {"seed": 42, "output": SimpleNamespace(rows=tables[0], counts=str(tmp_path / "books.counts.json"))}
-    params = {"name": "books", "settings": of_books, "at_least": {"reviews": 2}}
+    params = {"name": "books", "settings": of_books, "at_least": {"reviews": 2}, "fetched": True}
     log = run("sample", source=[pointer], counts=[counts], target=[], **params, **common)
     assert "books: 10 rows kept" in log
     common["output"] = SimpleNamespace(rows=tables[1], counts=str(tmp_path / "reviews.counts.json"))
-    params = {"name": "reviews", "settings": OF_REVIEWS, "at_least": {}}
+    params = {"name": "reviews", "settings": OF_REVIEWS, "at_least": {}, "fetched": False}
     run("sample", source=[reviews], counts=[], target=[tables[0]], **params, **common)
     checked = tmp_path / "checked.json"
-    names = {"names": ["books", "reviews"], "settings": {"reviews": "books"}}
-    run("check_collections", rows=tables, output=[str(checked)], **names)
+    collections = {"books": {}, "reviews": {"link": {"to": "books"}}}
+    config = {"collections": collections, "relate": {}, "encode": {"encoders": ["topk"], "dims": [4, 5]}}
+    run("check_collections", rows=tables, output=[str(checked)], config=config)
     assert json.loads(checked.read_text()) == {"books": 10, "reviews": 20}
     counted = json.loads((tmp_path / "reviews.counts.json").read_text())
     assert counted["read"] == 48 == counted["kept"] + sum(counted["rejected"].values())

@@ -7,7 +7,7 @@ from scipy.stats import rankdata
 from crosswalk.canonical import canonical_axes, principal_components
 from crosswalk.items import average_by_group
 from crosswalk.pairs import unit_pairs
-from crosswalk.relations import judge, views
+from crosswalk.relations import judge
 from crosswalk.significance import candidate_table
 
 
@@ -47,7 +47,7 @@ def search(w, *, first=None, permutations=99, axes=10, units=8, seed=0, alpha=0.
         y_scores.append(pairs.y_scores)
     x_scores, y_scores = np.hstack(x_scores), np.hstack(y_scores)
     tests = pd.concat([t for t in tables if len(t)], ignore_index=True)
-    tests = judge(tests, views(tests, x_scores, y_scores, overlap=0.5), alpha=alpha)
+    tests = judge(tests, x_scores, y_scores, alpha=alpha, overlap=0.5)
     kept = np.flatnonzero(tests["confirmed"])
     return tests.iloc[kept].reset_index(drop=True), x_scores[:, kept], y_scores[:, kept]
 

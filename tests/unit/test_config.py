@@ -115,8 +115,18 @@ def test_a_source_is_exactly_one_of_the_kinds(config, source):
 
 
 def test_too_few_items_for_the_encoder_are_told_before_anything_runs(config):
-    config["collections"]["books"]["sample"] = {"n": 40}
-    assert "sample.n: 40 items are too few for 64 units (encode.dims)" in faults(config)
+    config["collections"]["books"]["sample"] = {"n": 127}
+    told = faults(config)
+    assert "sample.n: 127 items are too few for 64 units (encode.dims); draw 128 or more" in told
+    config["collections"]["books"]["sample"] = {"n": 128}
+    check_config(config, SCHEMA)
+
+
+def test_an_address_is_of_the_web_and_a_local_file_a_path(config):
+    config["collections"]["books"]["source"] = {"url": "file:///data/books.csv"}
+    assert "collections.books.source.url" in faults(config)
+    config["collections"]["books"]["source"] = {"url": "https://store.example/books.csv"}
+    check_config(config, SCHEMA)
 
 
 @pytest.mark.parametrize("text", ["sk-proj-abcdefghijklmnopqrstuv", "https://user:word@host/v1"])

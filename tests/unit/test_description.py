@@ -1,13 +1,9 @@
 """Clusters, elbow, map and difference of means on data whose answer is known."""
 
-import json
-
 import numpy as np
-import pandas as pd
 import pytest
 
-from crosswalk.description import cluster, difference, elbow, labelled, reduce
-from crosswalk.errors import UserError
+from crosswalk.description import cluster, difference, elbow, reduce
 
 
 def blobs(sizes=(50, 30, 20), width=12, seed=0):
@@ -80,30 +76,6 @@ def test_difference_of_means_is_exact():
         ["embedding", 0, 2, 2],
         ["embedding", 1, 2, 2],
     ]
-
-
-VALUES = [
-    "mystery",
-    '["mystery", "romance"]',
-    json.dumps([{"name": "mystery", "count": "11"}, {"name": "romance", "count": 10}]),
-    json.dumps([{"name": "romance", "count": "many"}, {"name": "mystery"}]),
-    "[romance] and mystery",
-    "romance",
-    None,
-    float("nan"),
-]
-
-
-def test_labels_are_read_from_values_lists_and_counts():
-    contrast = {"column": "shelves", "values": ["mystery", "romance"], "min_count": 10}
-    a, b = labelled(pd.Series(VALUES, dtype=object), contrast=contrast)
-    assert a.tolist() == [True, True, True, False, False, False, False, False]
-    assert b.tolist() == [False, True, False, False, False, True, False, False]
-
-
-def test_label_of_no_row_is_answered_with_those_there_are():
-    with pytest.raises(UserError, match=r"no row has 'mistery' in column 'shelves'.*'mystery' \(3 rows\)"):
-        labelled(VALUES, contrast={"column": "shelves", "values": ["mistery", "romance"], "min_count": 0})
 
 
 @pytest.mark.slow

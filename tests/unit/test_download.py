@@ -1,70 +1,22 @@
 """Downloads against a real server: once, resumed, checked, and clear about what went wrong."""
 
-import functools
 import hashlib
-import http.server
 import threading
 
 import pytest
 
 from crosswalk import download
 from crosswalk.errors import UserError
+from servers import FileServer
 
 DATA = bytes(range(256)) * 4000
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `site.data` as the site's fields say, and keeps what was asked."""
-
-    def __init__(self, site, *args):
-        self.site = site
-        super().__init__(*args)
-
-    def do_GET(self):
-        site = self.site
-        span = self.headers.get("Range")
-        site.asked.append(span)
-        if site.status:
-            self.send_error(site.status.pop(0) if isinstance(site.status, list) else site.status)
-            return
-        fresh = self.headers.get("If-Range") in (None, site.etag)
-        start = int(span.removeprefix("bytes=").rstrip("-")) if span and site.ranges and fresh else 0
-        if span and start >= len(site.data):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(site.data)}")
-            self.end_headers()
-            return
-        body = site.data[start:]
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
-        if site.etag:
-            self.send_header("ETag", site.etag)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(site.data) - 1}/{len(site.data)}")
-        self.end_headers()
-        sent = site.drops.pop(0) if site.drops else len(body)
-        self.wfile.write(body[:sent])
-
-    def log_message(self, *_):
-        pass
-
-
-class Site:
-    def __init__(self):
-        self.data, self.etag, self.ranges, self.drops, self.status, self.asked = DATA, '"v1"', True, [], 0, []
-
-
 @pytest.fixture
 def site():
-    site = Site()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, site))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    site.url = f"http://127.0.0.1:{server.server_address[1]}/data/books.jsonl.gz?download=1"
-    yield site
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with FileServer(DATA) as site:
+        site.url = f"{site.origin}/data/books.jsonl.gz?download=1"
+        yield site
 
 
 def fetch(site, folder, **options):
@@ -179,13 +131,20 @@ def test_offline_says_where_to_put_the_file(tmp_path):
     assert download.fetch(url, folder=tmp_path) == path
 
 
-def test_local_address_is_copied(tmp_path):
-    source = tmp_path / "my books.csv"
-    source.write_bytes(DATA)
-    path = download.fetch(source.as_uri(), folder=tmp_path / "cache")
-    assert (path.name, path.read_bytes()) == ("my_books.csv", DATA)
-    with pytest.raises(UserError, match=r"none\.csv"):
-        download.fetch((tmp_path / "none.csv").as_uri(), folder=tmp_path / "cache", attempts=1)
+def test_signature_of_an_address_is_in_no_log_and_no_error(site, tmp_path, caplog):
+    caplog.set_level("INFO")
+    site.url = f"{site.origin}/books.csv?X-Signature=5ec3e7"
+    site.status = [503]
+    fetch(site, tmp_path)
+    fetch(site, tmp_path)
+    told = [caplog.text]
+    for url, status in ((site.url + "1", 403), ("http://127.0.0.1:1/books.csv?X-Signature=5ec3e7", 0),
+                        (site.url + " x", 0)):  # fmt: skip
+        site.status = status
+        with pytest.raises(UserError) as error:
+            download.fetch(url, folder=tmp_path, attempts=1, pause=0.0)
+        told.append(str(error.value))
+    assert all("/books.csv?..." in text and "5ec3e7" not in text for text in told)
 
 
 def test_jobs_at_the_same_time_share_one_download(site, tmp_path):

@@ -1,10 +1,8 @@
 """The client of the paid service, against a real server on this machine that answers well, badly and not at all."""
 
 import base64
-import http.server
 import json
 import logging
-import threading
 
 import numpy as np
 import pytest
@@ -12,29 +10,9 @@ import pytest
 from crosswalk import openai_client
 from crosswalk.embedding import embed, open_embedder, open_store
 from crosswalk.errors import UserError
+from servers import WIDTH, EmbeddingService, good, vector
 
 KEY = "sk-test-3f9a1c77d2"
-WIDTH = 8
-
-
-def vector(text):
-    values = np.random.default_rng(list(text.encode())).standard_normal(WIDTH)
-    return (values / np.linalg.norm(values)).astype(np.float32)
-
-
-def good(request, width=WIDTH, model=None):
-    rows = []
-    for index, text in enumerate(request["input"]):
-        values = np.resize(vector(text), width).astype("<f4")
-        encoded = request.get("encoding_format") == "base64"
-        rows.append({
-            "object": "embedding",
-            "index": index,
-            "embedding": base64.b64encode(values.tobytes()).decode() if encoded else values.tolist(),
-        })  # fmt: skip
-    tokens = sum(len(text) for text in request["input"])
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return {"object": "list", "data": rows, "model": model or request["model"], "usage": usage}
 
 
 def replaced(request, row, values):
@@ -76,48 +54,12 @@ HOPELESS = {
 }
 
 
-class Service:
-    """Speaks /v1/embeddings; `script` holds the answers to give first, one a request, as functions of the request."""
-
-    def __init__(self):
-        self.script, self.requests, self.headers = [], [], []
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.requests.append(request)
-                outer.headers.append(dict(self.headers))
-                answer = (outer.script.pop(0) if outer.script else good)(request)
-                if answer is None:
-                    self.close_connection = True
-                    return
-                status, body, headers = answer if isinstance(answer, tuple) else (200, answer, {})
-                body = (body if isinstance(body, str) else json.dumps(body)).encode()
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-
 @pytest.fixture
 def service(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    service = Service()
-    yield service
-    service.server.shutdown()
-    service.server.server_close()
+    with EmbeddingService() as service:
+        yield service
 
 
 @pytest.fixture

@@ -22,7 +22,9 @@ HOSTILE = [
     "emoji 👩‍🚀🧪🏳️‍🌈 and 漢字 and a\x00b\x1bc",
     "A long text about nothing much. " * 320,
 ]
-WIDTH, ITEMS, REPLIES = 24, 60, 2
+WIDTH, ITEMS, REPLIES, TESTED = 24, 60, 2, 57
+# What was folded into a relation, for its number's remainder by three.
+ALSO = (None, "axes 3-3; topk-8/seed-42 1-2; topk-8/seed-42 <b>-4; dense-8/seed-42 5-5", "axes 4-4")
 
 
 class Run:
@@ -81,16 +83,14 @@ class Run:
         config = {"contrast": {"column": "label", "values": ["odd", "<b>even</b>"], "min_count": 0}}
         self.config["collections"][name] = config | ({"link": {"to": link}} if link else {})
         self.params["collections"].append(name)
-        describe(
-            {"rows": self.input["rows"][-1], "vectors": self.input["vectors"][-1], "codes": codes},
-            {k: self.add(k, f"describe/{name}/{k}.{e}") for k, e in _DESCRIBED.items()},
-            names=["{}-{}/seed-{}".format(*e) for e in self.encodings],
-            settings=self.settings,
-            contrast=config["contrast"],
-            seed=42,
-        )
+        given = Named(rows=self.input["rows"][-1], vectors=self.input["vectors"][-1], codes=codes)
+        output = Named({k: self.add(k, f"describe/{name}/{k}.{e}") for k, e in _DESCRIBED.items()})
+        entry("describe", given, output, SimpleNamespace(settings=self.settings, seed=42))
+        names = ["{}-{}/seed-{}".format(*e) for e in self.encodings]
+        compared = SimpleNamespace(names=names, contrast=config["contrast"])
+        entry("contrast", given, [self.add("contrast", f"describe/{name}/contrast.csv")], compared)
 
-    def relate(self, name="papers_reviews", *, confirmed=6, others=3, method="cross_fitted", points=None):
+    def relate(self, name="papers_reviews", *, confirmed=6, others=3, method="cross_fitted", beyond=(0.1, 0.4)):
         rng, total = self.rng, confirmed + others
         number = np.arange(1, total + 1)
         r, sure = np.linspace(0.68, 0.05, total), number <= confirmed
@@ -102,12 +102,13 @@ class Run:
                 "x_unit": number % 4, "y_unit": (number + 1) % 4, "r": r, "r_low": (r - 0.07) * tested,
                 "r_high": (r + 0.07) * tested, "p": np.where(sure, 0.000999, 0.3) * tested,
                 "q": np.where(sure, 0.004, 0.6) * tested, "confirmed": sure, "strict": number <= confirmed // 2,
-                "n": self.items, "echo": np.linspace(0.9, 0.1, total), "beyond": np.linspace(0.1, 0.4, total),
-                "stability": 0.8, "also": ["topk-8/seed-42 1~2" if n % 2 else "" for n in number],
+                "n": self.items, "echo": np.linspace(0.9, 0.1, total), "beyond": np.linspace(*beyond, total),
+                "stability": 0.8, "also": [ALSO[n % 3] for n in number],
                 "x_high": "reinforcement, policy, <script>", "x_low": "graph, node", "y_high": "baselines, 漢字",
                 "y_low": "theory, proof", "x_fidelity": 0.91, "y_fidelity": np.nan,
                 "sentence": [f"Papers about {{policy, <script>{n}</script>}} (rather than {{graph, node}}) tend to get "
-                             "reviews about {baselines} (rather than {theory}); r = .61 on unseen" for n in number],
+                             "reviews about {baselines} (rather than {theory}) <iframe>; r = .61 on unseen"
+                             for n in number],
                 "x_high_ids": "a|b", "x_low_ids": "a", "y_high_ids": "a", "y_low_ids": "b",
             }
         )  # fmt: skip
@@ -117,10 +118,12 @@ class Run:
         ]  # fmt: skip
         scores = []
         for n, effect in zip(number, r, strict=True):
-            x = rng.normal(size=points or self.items)
+            x = rng.normal(size=self.items)
             y = effect * x + np.sqrt(1 - effect**2) * rng.normal(size=len(x))
-            scores.append(pd.DataFrame({"relation": n, "id": "i", "block": "b", "x_score": x, "y_score": y}))
-        none = pd.DataFrame(columns=["relation", "id", "block", "x_score", "y_score"])
+            seen = (np.arange(self.items) % 5 > 1) & (n % 3 == 0)  # pairs are chosen on three fifths of the items
+            score = {"relation": n, "id": "i", "block": "b", "x_score": x, "y_score": y}
+            scores.append(pd.DataFrame(score).assign(held_out=~seen & (method != "as_published")))
+        none = pd.DataFrame(columns=["relation", "id", "block", "x_score", "y_score", "held_out"])
         base = f"relate/{name}"
         write_parquet(self.add("relations", f"{base}/relations.parquet"), relations)
         columns = ["relation", "side", "end", "rank", "id", "score", "text"]
@@ -135,9 +138,23 @@ class Run:
             self.params["correlations"].append([name, encoder, dim, seed])
             rows.append((encoder, dim, seed, 40, 12, 0.2 + dim / 100, 10, 0.22, 0.4, np.nan))
         write_csv(self.add("encoders", f"{base}/encoders.csv"), pd.DataFrame(rows, columns=list(_ENCODERS)))
+        tests = pd.DataFrame({"family": ["axes"] * (0 if method == "as_published" else TESTED)})
+        write_csv(self.add("tested", f"{base}/tested.csv"), tests)
+        self.yardstick(f"{base}/retrieval.csv")
         self.params["relations"].append(name)
         settings = {"x": "papers", "y": "reviews", "method": method, "folds": 5, "permutations": 1000, "alpha": 0.05}
         self.config["relate"][name] = settings | {"axes": 12}
+        return self
+
+    def yardstick(self, path="relate/papers_reviews/retrieval.csv", *, own=0.71, words=0.83):
+        """Write how often a review finds its paper by the embedding and, unless they are None, by the words."""
+        found = {"all-MiniLM-L6-v2": own} | ({} if words is None else {"tf-idf": words, "both": 0.85})
+        table = pd.DataFrame({"embedding": found.keys(), "dimensions": self.width, "recall_at_1": found.values()})
+        table = table.assign(low=table["recall_at_1"] - 0.01, high=table["recall_at_1"] + 0.01, recall_at_10=0.9)
+        path = str(self.folder / path)
+        if path not in self.input["retrieval"]:
+            self.add("retrieval", path)
+        write_csv(path, table.assign(mrr=0.77, items=self.items, rows=self.items * REPLIES))
         return self
 
     def add(self, key, path):
@@ -154,10 +171,10 @@ class Run:
         return path.read_text(encoding="utf-8")
 
 
-_DESCRIBED = {"inertia": "csv", "map": "parquet", "facts": "json", "contrast": "csv"}
+_DESCRIBED = {"inertia": "csv", "map": "parquet", "facts": "json"}
 _LISTS = (
     *("rows", "counts", "usage", "vectors", "inertia", "map", "facts", "contrast", "histories", "models", "codes"),
-    *("relations", "ends", "scores", "encoders", "correlations"),
+    *("relations", "ends", "scores", "encoders", "correlations", "tested", "retrieval"),
 )
 _ENCODERS = (
     *("encoder", "dim", "seed", "tested", "confirmed", "median_r", "pca_confirmed", "pca_median_r"),
@@ -178,8 +195,9 @@ def entry(script, given, output, params):
         runpy.run_path(str(ROOT / "scripts" / f"{script}.py"), init_globals={"snakemake": snakemake})
 
 
-def describe(given, output, **params):
-    entry("describe", Named(given), Named(output), SimpleNamespace(**params))
+def section(html, number):
+    """The part of a page that tells one relation."""
+    return re.search(rf'<article[^>]* id="relation-{number}">.*?</article>', html, re.DOTALL)[0]
 
 
 class Parsed(HTMLParser):
@@ -261,10 +279,78 @@ def test_unknown_numbers_are_dashes(run):
 
 def test_first_screen_says_what_was_found(run):
     start = run.parsed.text[: run.parsed.text.index("What was read and what was dropped")]
-    assert re.search(r"172 candidates tested 4 distinct relations confirmed 2 of them strictly", start)
+    assert re.search(r"57 candidates tested 4 distinct relations confirmed 2 of them strictly", start)
     assert start.index("<script>1") < start.index("<script>2") < start.index("<script>4") < start.index("Not findings")
     assert "Nothing was confirmed" not in start
     assert "r = .61" not in start  # the figures stand beside the sentence, once
+
+
+def test_names_stand_in_bold_and_what_they_are_set_against_is_faint(run):
+    assert "Papers about <b>policy, &lt;script&gt;1&lt;/script&gt;</b> <span" in run.html
+    assert '<span class="soft">(rather than graph, node)</span> tend to get reviews about <b>baselines</b>' in run.html
+    assert "{policy" not in run.parsed.text
+
+
+def test_how_sure_tells_which_papers_chose_and_which_measured(run):
+    text = run.parsed.text
+    assert "Axes are measured on each of 5 parts of the papers in turn, by axes fitted on the others" in text
+    assert "pairs of units are chosen on 3 of the 5 parts and measured on the other 2." in text
+    assert "of the confirmed , no more than 5 % are expected to be false" in text.replace("Of the", "of the")
+
+
+def test_scatter_shows_only_items_that_the_search_did_not_see(run):
+    pair, axis = (section(run.html, number) for number in (3, 1))
+    assert "scores of units are ranks" in pair and "ranks" not in axis
+    assert pair.count("h0") == 24 and "The 24 of 60 papers that the search did not see" in pair
+    assert axis.count("h0") == 60 and "All 60 papers, each scored by a search that did not see it" in axis
+
+
+def test_scores_of_an_older_run_all_count_as_held_out(tmp_path):
+    run = Run(tmp_path, dims=(4,), seeds=(1,), encoders=("topk",)).relate(confirmed=3, others=0)
+    path = run.input["scores"][0]
+    write_parquet(path, pd.read_parquet(path).drop(columns="held_out"))
+    assert section(run.page(), 3).count("h0") == 60
+
+
+def test_what_was_folded_in_is_counted_and_unfolds(run):
+    many, one, none = (section(run.html, number) for number in (1, 2, 3))
+    assert "also found as 1 axis and 3 pairs of units in 2 encodings</summary>" in many
+    assert "<li>topk-8/seed-42: 1-2, &lt;b&gt;-4</li>" in many
+    assert "also found as 1 axis" in one and "also found" not in none
+
+
+def test_stability_is_told_for_what_it_is(run):
+    assert "likeness of the axis between folds" in section(run.html, 1)
+    assert "share of the folds in which its correlation has its sign" in section(run.html, 3)
+
+
+def test_relations_that_say_most_beyond_echo_are_seen_first(run):
+    start = run.parsed.text[: run.parsed.text.index("What was read and what was dropped")]
+    told = start[start.index("Beyond the echo") :]
+    assert "2 of the 4 confirmed relations are mostly reviews repeating the papers" in told
+    assert re.findall(r"beyond (0\.\d\d)", told) == ["0.28", "0.22", "0.16", "0.10"]
+
+
+def test_no_second_list_when_it_would_repeat_the_first(tmp_path):
+    run = Run(tmp_path, dims=(4,), seeds=(1,), encoders=("topk",)).relate(confirmed=3, others=1, beyond=(0.4, 0.1))
+    assert "Beyond the echo" not in Parsed(run.page()).text
+
+
+def test_relations_that_are_all_echo_make_no_second_list(tmp_path):
+    run = Run(tmp_path, dims=(4,), seeds=(1,), encoders=("topk",)).relate(confirmed=3, others=1, beyond=(-0.2, 0.0))
+    assert "Beyond the echo" not in Parsed(run.page()).text
+
+
+def test_embedding_is_held_against_the_words(tmp_path):
+    run = Run(tmp_path, dims=(4,), seeds=(1,), encoders=()).relate(confirmed=1, others=0)
+    text = Parsed(run.page()).text
+    assert "each of 120 reviews looks for its own among 60 by cosine" in text
+    assert "This one does not: word counts do better." in text
+    assert "all-MiniLM-L6-v2 24 71 % 70 to 72 90 % 0.77" in text
+    assert "chance 1.7 % 17 % 0.08" in text
+    assert "This one beats them." in Parsed(run.yardstick(own=0.86).page()).text
+    assert "not beyond doubt" in Parsed(run.yardstick(own=0.84).page()).text
+    assert "word counts" not in Parsed(run.yardstick(words=None).page()).text
 
 
 def test_long_texts_are_folded_and_cut(run):
@@ -300,6 +386,7 @@ def test_published_way_is_called_no_test(tmp_path):
     run = Run(tmp_path, dims=(4,), seeds=(1,), encoders=("topk",)).relate(confirmed=3, others=1, method="as_published")
     text = Parsed(run.page()).text
     assert text.index("not a valid test") < text.index("<script>1")
+    assert "All 60 papers, nothing held out" in text
     assert "candidates tested" not in text and "strictly" not in text and "Confirmed relations" not in text
     assert not re.search(r"\bnan\b", text, re.IGNORECASE)
 

@@ -5,7 +5,6 @@ import random
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -277,26 +276,3 @@ def test_cut_texts_of_kept_rows_are_counted(tmp_path):
     path = jsonl(tmp_path / "b.jsonl", [{"book_id": i, "title": "x" * i} for i in range(1, 9)])
     wanted = {**BOOKS, "text": {"columns": ["title"], "max_chars": 6}, "where": {"title": {"max_chars": 7}}}
     assert draw(path, wanted, tmp_path / "o.parquet")[1].cut == 1
-
-
-def collections(folder, books, reviews):
-    for name, rows in {"books": books, "reviews": reviews}.items():
-        columns = zip(*rows, strict=True)
-        values = dict(zip(("id", "group", "text"), map(list, columns), strict=True))
-        pq.write_table(pa.table(values), folder / f"{name}.parquet")
-    return {name: folder / f"{name}.parquet" for name in ("books", "reviews")}
-
-
-def test_collections_that_fit_together_pass(tmp_path):
-    books = [(f"b{i}", f"b{i}", "x") for i in range(10)]
-    reviews = [(f"r{i}", f"b{i % 10}", "x") for i in range(20)]
-    tables = collections(tmp_path, books, reviews)
-    assert sampling.check(tables, targets={"reviews": "books"}) == {"books": 10, "reviews": 20}
-    tables = collections(tmp_path, books, [*reviews, ("r20", "gone", "x")])
-    refuse(lambda: sampling.check(tables, targets={"reviews": "books"}), "reviews.parquet", "gone", "delete both")
-    tables = collections(tmp_path, books, [*reviews, ("r1", "b1", "x")])
-    refuse(lambda: sampling.check(tables, targets={}), "reviews.parquet: ids are not unique")
-    tables = collections(tmp_path, books, [*reviews, ("r20", "b1", " ")])
-    refuse(lambda: sampling.check(tables, targets={}), "reviews.parquet: there are empty texts")
-    tables = collections(tmp_path, books[:9], reviews)
-    refuse(lambda: sampling.check(tables, targets={}), "collections.books: 9 items", "sample.n")

@@ -1,5 +1,6 @@
 """A copy of the project with a small study of our own making, and a way to run Snakemake on it."""
 
+import copy
 import json
 import os
 import shutil
@@ -75,13 +76,20 @@ def study():
 class Project:
     """A copy of the project in its own folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, items=240):
         self.folder = Path(folder)
         for part in PARTS:
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-            copy(ROOT / part, self.folder / part)
-        write_study(self.folder)
+            put = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            put(ROOT / part, self.folder / part)
+        write_study(self.folder, items=items)
         self.config = study()
+
+    def copy(self, folder):
+        """This project as it is, results and Snakemake's own records included, in another folder."""
+        other = copy.copy(self)
+        other.folder, other.config = Path(folder), copy.deepcopy(self.config)
+        shutil.copytree(self.folder, other.folder)
+        return other
 
     @property
     def results(self):
@@ -89,12 +97,18 @@ class Project:
 
     def snakemake(self, *arguments, environment=None, config=None):
         """Run Snakemake; returns the finished process, whose output is one text."""
+        process = self.start(*arguments, environment=environment, config=config)
+        output, _ = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
+
+    def start(self, *arguments, environment=None, config=None):
+        """Start Snakemake in a process group of its own; returns the process."""
         if config is None:
             (self.folder / "study.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
             config = "study.yaml"
         command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", config, *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        return subprocess.Popen(
+            command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0,
             env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
         )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Read and check the config; names and helpers that the rule files share. No rules here."""
 
+import hashlib
 import shutil
 import sys
 from importlib import metadata
@@ -11,7 +12,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from crosswalk.config import check_config, load_schema, source_paths
 from crosswalk.errors import UserError
-from crosswalk.provenance import code_version
+from crosswalk.provenance import code_version, public_config
 
 try:
     check_config(config, load_schema(ROOT / "workflow/schemas/config.schema.yaml"))
@@ -30,6 +31,14 @@ SWEEP = [
 ENCODINGS = [f"{encoder}-{dim}/seed-{seed}" for encoder, dim, seed in SWEEP]
 # The yardstick of every encoder: as many principal components as it has units.
 BASELINES = [f"pca-{dim}" for dim in config["encode"]["dims"]] if ENCODINGS else []
+# What a vector depends on. How requests are cut up and where the cache is are not among it: scripts find these in
+# `snakemake.config`, which Snakemake does not compare from run to run.
+VECTOR_SETTINGS = {
+    **{key: config["embedding"][key] for key in ("provider", "model", "dimensions", "base_url")},
+    "text_tokens": config["embedding"]["batch"]["text_tokens"],
+}
+# The config as records may show it: params are kept in clear.
+PUBLIC_CONFIG = public_config(config, root=Path.cwd())
 # A cluster's head node has no device: its profile sets the resource instead.
 GPU = int(shutil.which("nvidia-smi") is not None)
 
@@ -62,6 +71,53 @@ def linked_to(collection):
     """The collections whose rows are linked to this one."""
     return [
         c for c in COLLECTIONS if config["collections"][c].get("link", {}).get("to") == collection
+    ]
+
+
+def draw_settings(collection):
+    """The settings that say which rows a collection has; another setting draws nothing anew."""
+    own = config["collections"][collection]
+    drawing = ("id", "text", "where", "keep", "link", "sample", "block")
+    contrast = {"contrast": {"column": own["contrast"]["column"]}} if "contrast" in own else {}
+    return {key: own[key] for key in drawing if key in own} | contrast | {"source": reading(own)}
+
+
+def count_settings(collection):
+    """The settings that say which rows of a linked collection count for an item."""
+    own = config["collections"][collection]
+    counting = {key: own[key] for key in ("id", "text", "where")}
+    return counting | {"link": {"on": own["link"]["on"]}, "source": reading(own)}
+
+
+def reading(settings):
+    """How the files of a source are read; which they are, the rule's input says."""
+    return {key: settings["source"][key] for key in ("format", "max_bad_lines")}
+
+
+def fetched(collection):
+    """Whether the source of a collection is a download, so that the rule's input is a pointer to it."""
+    return "url" in config["collections"][collection]["source"]
+
+
+def download_key(collection):
+    """What changes with the address and the checksum of a download, and shows neither."""
+    source = config["collections"][collection]["source"]
+    return hashlib.sha256(f"{source['url']} {source.get('sha256')}".encode()).hexdigest()[:16]
+
+
+def contrasted(collection):
+    """The encodings in which two labels of a collection are compared, none if it names no labels."""
+    return ENCODINGS if "contrast" in config["collections"][collection] else []
+
+
+def benchmark_names():
+    """The files of time and memory that the rules write, below <benchmarks> and without their ending."""
+    tested = [r for r in RELATIONS if not published(r)]
+    return [
+        *[f"{step}/{c}" for step in ("sample", "embed") for c in COLLECTIONS],
+        *[f"encode/{c}/{e}" for c in COLLECTIONS for e in ENCODINGS],
+        *[f"axes/{r}" for r in tested],
+        *[f"correlate/{r}/{e}" for r in tested for e in ENCODINGS + BASELINES],
     ]
 
 

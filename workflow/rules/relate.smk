@@ -157,8 +157,7 @@ rule name:
             config["collections"][config["relate"][w.relation][key]]["text"]["preamble"]
             for key in "xy"
         ],
-        embedding=config["embedding"],
-        cache=config["cache"],
+        vectors=VECTOR_SETTINGS,
         seed=config["seed"],
         code=code("name.py"),
     script:
@@ -198,3 +197,25 @@ rule published:
         code=code("published.py"),
     script:
         "../../scripts/published.py"
+
+
+rule retrieval:
+    """Measure how well the embedding knows which rows belong to which item, beside word counts."""
+    input:
+        x_rows=side("<results>/collections/{collection}.parquet", "x"),
+        y_rows=side("<results>/collections/{collection}.parquet", "y"),
+        x=side("<results>/embeddings/{collection}.arrow", "x"),
+        y=side("<results>/embeddings/{collection}.arrow", "y"),
+    output:
+        "<results>/relate/{relation}/retrieval.csv",
+    log:
+        "<logs>/retrieval/{relation}.log",
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    params:
+        resamples=lambda w: config["relate"][w.relation]["bootstrap"],
+        seed=config["seed"],
+        code=code("retrieval.py"),
+    script:
+        "../../scripts/retrieval.py"

@@ -11,6 +11,10 @@ rule provenance:
         counts=[f"<results>/collections/{c}.counts.json" for c in COLLECTIONS],
         usage=[f"<results>/embeddings/{c}.usage.json" for c in COLLECTIONS],
         relations=[f"<results>/relate/{r}/relations.parquet" for r in RELATIONS],
+        # Not read: with them every step that is timed is done.
+        histories=[
+            f"<results>/encodings/{c}/{e}/history.csv" for c in COLLECTIONS for e in ENCODINGS
+        ],
     output:
         "<results>/provenance.json",
     log:
@@ -20,11 +24,11 @@ rule provenance:
     params:
         collections=COLLECTIONS,
         relations=RELATIONS,
-        config=config,
-        requirements=str(ROOT / "envs/requirements.lock"),
+        config=PUBLIC_CONFIG,
         benchmarks=lambda w: workflow.pathvars.apply("<benchmarks>"),
+        steps=benchmark_names(),
         code_versions={script.stem: code(script.name) for script in sorted(SCRIPTS.glob("*.py"))},
-        code=code("provenance.py"),
+        code=code("provenance.py", "envs/requirements.lock"),
     script:
         "../../scripts/provenance.py"
 
@@ -55,6 +59,8 @@ rule page:
         ends=[f"<results>/relate/{r}/ends.parquet" for r in RELATIONS],
         scores=[f"<results>/relate/{r}/scores.parquet" for r in RELATIONS],
         encoders=[f"<results>/relate/{r}/encoders.csv" for r in RELATIONS],
+        tested=[f"<results>/relate/{r}/tested.csv" for r in RELATIONS],
+        retrieval=[f"<results>/relate/{r}/retrieval.csv" for r in RELATIONS],
         correlations=[
             f"<results>/relate/{r}/correlation/{e}.arrow" for r in RELATIONS for e in ENCODINGS
         ],
@@ -75,7 +81,7 @@ rule page:
         encodings=[[c, *map(str, point)] for c in COLLECTIONS for point in SWEEP],
         relations=RELATIONS,
         correlations=[[r, *map(str, point)] for r in RELATIONS for point in SWEEP],
-        config=config,
+        config=PUBLIC_CONFIG,
         code=code("report.py", "scripts/crosswalk/page.html.j2", "scripts/crosswalk/page.css"),
     script:
         "../../scripts/report.py"

@@ -1,0 +1,10 @@
+"""How few rows and items are too few: apart from the code that needs them, so that they can be checked early."""
+
+LEAST_ITEMS = 10  # of a collection: below it neither a map, nor a fold, nor a test means anything
+LEAST_ITEMS_A_FOLD = 4  # on average: the correlation of three points is near 1 whatever they are
+ROWS_PER_UNIT = 2  # with fewer an encoder learns rows by heart
+
+
+def largest_encoder(encode):
+    """Units of the largest encoder of a checked config's `encode`, 0 for none."""
+    return max(encode["dims"]) if encode["encoders"] else 0

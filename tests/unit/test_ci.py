@@ -1,0 +1,53 @@
+"""The script that a continuous integration runs, with a stand-in for make."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAKE = """#!/bin/sh
+echo "make $*" >> calls
+[ "$1" = demo ] || exit 0
+if [ -e results/demo/report.html ]; then sleep "${PAUSE:-0}"; echo "${SECOND-Nothing to be done}"; exit 0; fi
+mkdir -p results/demo/relate/functions_parameters
+for file in report.html provenance.json relate/functions_parameters/relations.csv; do echo x > results/demo/$file; done
+"""
+
+
+def run(folder, **environment):
+    """Run a copy of .ci/run in a project that has a cache and a finished demo."""
+    shutil.copytree(ROOT / ".ci", folder / "project/.ci")
+    for name in ("cache/embeddings.arrow", "results/demo/report.html", "bin/make"):
+        (folder / "project" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "project" / name).write_text(MAKE)
+    (folder / "project/bin/make").chmod(0o755)
+    (folder / "tmp").mkdir()
+    path = f"{folder / 'project/bin'}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [folder / "project/.ci/run"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**os.environ, "PATH": path, "TMPDIR": str(folder / "tmp"), **environment},
+    )  # fmt: skip
+    assert list((folder / "tmp").iterdir()) == []
+    assert (folder / "project/cache/embeddings.arrow").exists()  # it may have cost money
+    return done
+
+
+def test_everything_is_run_and_the_time_told(tmp_path):
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stdout
+    calls = (tmp_path / "project/calls").read_text().split("\n")
+    assert calls == ["make test", "make lint", "make demo", "make demo", "make test-slow", ""]
+    assert "seconds in all" in done.stdout.splitlines()[-1]
+
+
+def test_a_second_demo_that_does_something_fails(tmp_path):
+    assert run(tmp_path, SECOND="1 of 9 steps done").returncode != 0
+
+
+@pytest.mark.slow
+def test_a_second_demo_that_takes_long_fails(tmp_path):
+    done = run(tmp_path, PAUSE="15.5")
+    assert done.returncode != 0 and "15 s" in done.stdout
