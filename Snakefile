@@ -55,7 +55,13 @@ rule all:
         [
             f"<results>/relate/{r}/{file}"
             for r in RELATIONS
-            for file in ("relations.csv", "tested.csv", "encoders.csv", "ends.parquet", "scores.parquet")
+            for file in (
+                "relations.csv",
+                "tested.csv",
+                "encoders.csv",
+                "ends.parquet",
+                "scores.parquet",
+            )
         ],
 
 

@@ -5,6 +5,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crosswalk.errors import UserError
+from crosswalk.items import dependent
 from crosswalk.labels import labelled
 from crosswalk.limits import LEAST_ITEMS, LEAST_ITEMS_A_FOLD, ROWS_PER_UNIT
 from crosswalk.links import show
@@ -81,12 +82,14 @@ def _fold_faults(name, relation, tables, groups):
     """Faults of a relation whose items cannot be parted into as many folds as asked for."""
     x, y, folds = relation["x"], relation["y"], relation["folds"]
     blocked = "block" in pq.read_schema(tables[x]).names
-    table = pq.read_table(tables[x], columns=["id", *(["block"] if blocked else [])])
+    table = pq.read_table(tables[x], columns=["id", "text", *(["block"] if blocked else [])])
     table = table.filter(pc.is_in(table["id"], value_set=pa.array(groups[y], pa.string())))
-    blocks = len(set(table["block" if blocked else "id"].to_pylist()))
+    named = table["block" if blocked else "id"].to_pylist()
+    blocks = len(set(dependent(table["text"].to_pylist(), named))) if named else 0
     cure = f"Lower relate.{name}.folds, or draw more items (collections.{x}.sample.n)."
-    if blocked and blocks < folds:
-        return [f"relate.{name}.folds: {blocks} blocks (collections.{x}.block) cannot make {folds} folds. {cure}"]
+    if blocks < folds:
+        what = f"blocks (collections.{x}.block)" if blocked else f"different texts of {x}"
+        return [f"relate.{name}.folds: {blocks} {what} cannot make {folds} folds. {cure}"]
     if len(table) < LEAST_ITEMS_A_FOLD * folds:
         return [
             f"relate.{name}.folds: {len(table)} items of {x} have rows in {y}, too few for {folds} folds of "

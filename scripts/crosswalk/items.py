@@ -6,8 +6,8 @@ from scipy.sparse.csgraph import connected_components
 
 from crosswalk.errors import UserError
 from crosswalk.files import read_parquet, read_vectors
+from crosswalk.limits import LEAST_ITEMS
 
-LEAST_ITEMS = 10
 LIKE_SIZE = 2  # blocks of up to this many times the smallest one's size trade places with it
 LEAST_BLOCKS = 8  # fewer would trade places in too few ways
 
@@ -36,11 +36,14 @@ def folds(blocks, count, *, seed):
     """Assign whole blocks to `count` folds of nearly equal size.
 
     blocks: n labels; items with the same label are never parted. Returns intp (n,) in 0..count-1.
-    Raises ValueError if there are fewer blocks than folds.
+    Raises UserError if there are fewer blocks than folds.
     """
     _, codes, sizes = np.unique(np.asarray(blocks), return_inverse=True, return_counts=True)
     if len(sizes) < count:
-        raise ValueError(f"{len(sizes)} blocks cannot make {count} folds")
+        raise UserError(
+            f"{len(sizes)} blocks of items cannot make {count} folds: lower relate.<name>.folds, draw more items, or "
+            "choose a finer `block`"
+        )
     order = np.random.default_rng(seed).permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]  # the largest first, so that the folds come out even
     fold_of_block = np.empty(len(sizes), dtype=np.intp)

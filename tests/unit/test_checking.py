@@ -73,6 +73,13 @@ def test_blocks_count_only_with_items_that_have_replies(tmp_path):
     refuse(paths, "3 blocks", relations=relation(4))
 
 
+def test_items_with_one_text_count_as_one(tmp_path):
+    """Copies stay in one fold, as the items of a block do."""
+    books = [(own, group, f"text {i % 4}") for i, (own, group, _) in enumerate(BOOKS)]
+    refuse(tables(tmp_path, books=books), "4 different texts of books cannot make 5 folds", relations=relation(5))
+    check(tables(tmp_path, books=books), links=LINKS, relations=relation(4))
+
+
 def test_folds_of_too_few_items(tmp_path):
     words = ("relate.of_books.folds: 20 items of books have rows in reviews, too few for 6 folds of 4", "Lower")
     refuse(tables(tmp_path), *words, relations=relation(6))

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crosswalk.errors import UserError
 from crosswalk.items import BlockShuffle, average_by_group, dependent, folds
 
 
@@ -32,7 +33,7 @@ def test_rows_without_item_and_items_without_row_are_refused():
 @given(st.lists(st.integers(0, 12), min_size=20, max_size=200), st.integers(2, 4), st.integers(0, 5))
 def test_folds_part_no_block_and_differ_by_at_most_the_largest(blocks, count, seed):
     if len(set(blocks)) < count:
-        with pytest.raises(ValueError, match="cannot make"):
+        with pytest.raises(UserError, match="cannot make"):
             folds(blocks, count, seed=seed)
         return
     fold = folds(blocks, count, seed=seed)

@@ -321,4 +321,3 @@ def test_a_killed_run_is_taken_up_and_ends_as_an_undisturbed_one(finished, tmp_p
         done = project.snakemake()
     assert done.returncode == 0, done.stdout
     assert digests(project.results) == digests(finished.results)
-    assert not list(project.folder.rglob("*.tmp"))
