@@ -246,7 +246,9 @@ def _relation_faults(at, relation, collections):
             faults.append(f"{at}.{side}: no collection '{relation[side]}'{_near(relation[side], collections)}")
     if faults:
         return faults
-    link = collections[relation["y"]].get("link")
+    link, other = (collections[relation[side]].get("link") for side in ("y", "x"))
+    if other and other["to"] == relation["y"]:
+        return [f"{at}: '{relation['x']}' is linked to '{relation['y']}': write x: {relation['y']}, y: {relation['x']}"]
     if not link or link["to"] != relation["x"]:
         return [
             f"{at}: collection '{relation['y']}' is not linked to '{relation['x']}'; "

@@ -126,9 +126,12 @@ def _header(path, reader, columns):
         )
     if missing := set(columns or ()) - set(header):
         other = next((sign for sign in (";", ",", "\t", "|") if len(header) == 1 and sign in header[0]), None)
-        hint = " The first line must be a header with the names of the columns."
         if other:
-            hint = f' The columns seem to be parted by "{other}": convert the file to csv or set source.format.'
+            raise UserError(
+                f'{path}:{reader.line_num}: the columns seem to be parted by "{other}". Set source.delimiter: '
+                f"{json.dumps(other)}."
+            )
+        hint = " The first line must be a header with the names of the columns."
         raise UserError(no_column(f"{path}:{reader.line_num}: the header has", missing, header) + hint)
     return header
 

@@ -118,6 +118,7 @@ def _passing(source, settings, *, tally):
         columns=_needed(settings),
         raw=_only_kept(settings),
         fmt=origin.get("format", "auto"),
+        delimiter=origin.get("delimiter"),
         max_bad_lines=origin.get("max_bad_lines", 0.01),
         tally=tally,
     )

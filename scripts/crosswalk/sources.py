@@ -12,6 +12,7 @@ from crosswalk.files import read_json
 
 log = logging.getLogger(__name__)
 
+SEPARATORS = {"csv": ",", "tsv": "\t"}
 FORMATS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -50,13 +51,14 @@ class Tally:
         return f"of {self.read:,} rows read, left out were {parts or 'none'}"
 
 
-def read(paths, *, columns=None, raw=(), fmt="auto", max_bad_lines=0.01, tally=None):
+def read(paths, *, columns=None, raw=(), fmt="auto", delimiter=None, max_bad_lines=0.01, tally=None):
     """Stream the rows of one file or of several, one after another.
 
     paths: a path or a list of paths; columns: names wanted (None for all; the others are not decoded);
     raw: columns that a jsonl source may leave undecoded, as msgspec.Raw; fmt: "auto" (by name) or one of
-    "jsonl", "csv", "tsv", "parquet"; max_bad_lines: share of unreadable lines above which reading fails;
-    tally: Tally that counts rows and unreadable lines.
+    "jsonl", "csv", "tsv", "parquet"; delimiter: between the fields of csv and tsv (None: comma and tab);
+    max_bad_lines: share of unreadable lines above which reading fails; tally: Tally that counts rows and unreadable
+    lines.
     Yields (path as given, line or row number from 1, dict of column to value). A jsonl row has only those of the
     columns that its line has. Compression is recognised by content.
     Raises UserError, with file, line and cure, for: a file that is missing, empty, cut short, of unknown format or not
@@ -77,7 +79,7 @@ def read(paths, *, columns=None, raw=(), fmt="auto", max_bad_lines=0.01, tally=N
         elif kind == "parquet":
             stream = formats.read_parquet(path, columns)
         else:
-            stream = formats.read_separated(path, columns, "," if kind == "csv" else "\t", malformed)
+            stream = formats.read_separated(path, columns, delimiter or SEPARATORS[kind], malformed)
         for line, row in stream:
             tally.read += 1
             if unseen:

@@ -89,6 +89,11 @@ def test_a_relation_needs_a_link(config):
     assert "is not linked to 'books'; add collections.reviews.link" in faults(config)
 
 
+def test_sides_the_other_way_round_are_told(config):
+    config["relate"]["books_reviews"] = {"x": "reviews", "y": "books"}
+    assert "write x: books, y: reviews" in faults(config)
+
+
 def test_a_missing_file_is_told_with_where_it_was_looked_for(config, tmp_path):
     config["collections"]["books"]["source"]["path"] = str(tmp_path / "boks.jsonl")
     told = faults(config)
@@ -139,7 +144,17 @@ def test_a_secret_in_the_config_is_refused_and_not_repeated(config, text):
 
 def test_every_key_has_a_description_and_optional_ones_a_default():
     words = {"additionalProperties", "default", "description", "enum", "exclusiveMaximum", "exclusiveMinimum", "format"}
-    words |= {"items", "maxItems", "maximum", "minItems", "minLength", "minProperties", "minimum", "pattern"}
+    words |= {
+        "items",
+        "maxItems",
+        "maxLength",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minProperties",
+        "minimum",
+        "pattern",
+    }
     words |= {"properties", "propertyNames", "required", "title", "type", "uniqueItems", "$schema"}
 
     def walk(schema, path):

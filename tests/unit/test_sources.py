@@ -203,7 +203,9 @@ def test_column_that_some_jsonl_rows_lack_is_no_fault(tmp_path):
 def test_header_faults(tmp_path):
     refuse(write(tmp_path, "a.csv", "id,text,id\n1,x,2\n"), "a.csv:1", 'more than one column "id"', "Rename")
     refuse(write(tmp_path, "b.csv", "1,hello\n2,there\n"), "b.csv:1", "must be a header", columns=["id"])
-    refuse(write(tmp_path, "c.csv", "id;text\n1;x\n"), "c.csv:1", 'parted by ";"', columns=["id"])
+    semicolons = write(tmp_path, "c.csv", "id;text\n1;x\n")
+    refuse(semicolons, "c.csv:1", 'parted by ";"', 'source.delimiter: ";"', columns=["id"])
+    assert read(semicolons, columns=["id"], delimiter=";") == [{"id": "1"}]
 
 
 def test_quote_that_never_ends_is_named(tmp_path, monkeypatch):

@@ -91,7 +91,7 @@ def count_settings(collection):
 
 def reading(settings):
     """How the files of a source are read; which they are, the rule's input says."""
-    return {key: settings["source"][key] for key in ("format", "max_bad_lines")}
+    return {key: settings["source"][key] for key in ("format", "delimiter", "max_bad_lines")}
 
 
 def fetched(collection):
