@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 
+# Before numpy is loaded: on matrices as small as these a second thread of BLAS slows the first down several times.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 
 ROOT = Path(__file__).parents[1]
