@@ -7,7 +7,7 @@ log = start(snakemake)
 import numpy as np
 
 from crosswalk.canonical import canonical_axes
-from crosswalk.files import write_csv, write_vectors
+from crosswalk.files import write_candidates, write_vectors
 from crosswalk.items import linked_items
 from crosswalk.significance import candidate_table
 
@@ -38,12 +38,8 @@ tests = candidate_table(
     null=found.null,
     pooled=True,
 )
-write_csv(snakemake.output.tests, tests)
-# A row for each candidate: there may be none.
-candidates = [str(i) for i in range(len(tests))]
-write_vectors(snakemake.output.x_scores, candidates, found.x_scores.T, column="score")
-write_vectors(snakemake.output.y_scores, candidates, found.y_scores.T, column="score")
+candidates = write_candidates(snakemake.output, tests, found.x_scores, found.y_scores)
 write_vectors(snakemake.output.x_directions, candidates, found.x_directions.T, column="direction")
-write_vectors(snakemake.output.y_directions, tests["y_unit"].astype(str), found.y_directions.T, column="direction")
+write_vectors(snakemake.output.y_directions, candidates, found.y_directions.T, column="direction")
 log.info("%d items, %d axes; held-out r of the strongest %.3f, p %.2g", len(ids), len(tests), found.r[0], tests["p"][0])
 log.info("%d of %d axes have p <= 0.05 before correction", (tests["p"] <= 0.05).sum(), len(tests))

@@ -6,7 +6,7 @@ log = start(snakemake)
 
 import numpy as np
 
-from crosswalk.files import write_csv, write_vectors
+from crosswalk.files import write_candidates, write_vectors
 from crosswalk.items import linked_items
 from crosswalk.pairs import unit_pairs
 from crosswalk.significance import candidate_table
@@ -35,17 +35,13 @@ tests = candidate_table(
     null=found.null,
     pooled=False,
 )
-write_csv(snakemake.output.tests, tests)
-# A row for each candidate: there may be none.
-candidates = [str(i) for i in range(len(tests))]
-write_vectors(snakemake.output.x_scores, candidates, found.x_scores.T, column="score")
-write_vectors(snakemake.output.y_scores, candidates, found.y_scores.T, column="score")
+write_candidates(snakemake.output, tests, found.x_scores, found.y_scores)
 with np.errstate(invalid="ignore", divide="ignore"):
     matrix = np.nan_to_num(np.corrcoef(np.hstack([x, y]), rowvar=False))
 units = [f"x{i}" for i in range(x.shape[1])] + [f"y{j}" for j in range(y.shape[1])]
 write_vectors(snakemake.output.matrix, units, matrix, column="correlation")
 log.info(
-    "%d items, %d x %d units, %d pairs chosen in enough folds; %d with p <= 0.05 before correction",
+    "%d items, %d x %d units, %d pairs measured on items held out; %d with p <= 0.05 before correction",
     len(ids),
     x.shape[1],
     y.shape[1],
