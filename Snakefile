@@ -27,6 +27,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/collections.smk"
 include: "workflow/rules/encode.smk"
 include: "workflow/rules/relate.smk"
+include: "workflow/rules/match.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -35,6 +36,7 @@ localrules:
     collections,
     embeddings,
     relate,
+    matches,
 
 
 rule all:
@@ -48,8 +50,7 @@ rule all:
         [f"<results>/embeddings/{c}.arrow" for c in COLLECTIONS],
         [
             f"<results>/encodings/{c}/{e}/{file}"
-            for c in COLLECTIONS
-            for e in ENCODINGS
+            for c, e in ENCODED
             for file in ("model.safetensors", "encoding.arrow", "history.csv")
         ],
         [
@@ -62,6 +63,11 @@ rule all:
                 "ends.parquet",
                 "scores.parquet",
             )
+        ],
+        [
+            f"<results>/match/{m}/{file}"
+            for m in MATCHINGS
+            for file in ("matches.csv", "candidates.csv", "topics.csv", "alignment.safetensors")
         ],
 
 
@@ -81,3 +87,9 @@ rule relate:
     """The relations, without the page."""
     input:
         [f"<results>/relate/{r}/relations.csv" for r in RELATIONS],
+
+
+rule matches:
+    """The matches, without the page."""
+    input:
+        [f"<results>/match/{m}/matches.csv" for m in MATCHINGS],

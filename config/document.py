@@ -4,6 +4,7 @@ python config/document.py
 """
 
 import json
+import re
 from pathlib import Path
 
 import yaml
@@ -23,6 +24,8 @@ before anything starts: every fault at once, with its key, what was found and wh
 - A list in `encode.dims`, `encode.encoders` or `encode.seeds` is a sweep: one more value plans only its own jobs.
 - A collection with `link` belongs to another, item by item: reviews to books, parameters to functions. Its own rows are
   drawn by `link.take`; the other collection's items must have `link.at_least` rows that meet `where`.
+- Collections share one `embedding`; `collections.<name>.embedding` says what is otherwise for one of them. Collections
+  that are related must have one model, those that are matched need not.
 - Give each study its own `pathvars.results`. The cache of embeddings and downloads is shared between studies.
 - Keys for services come from the environment (`OPENAI_API_KEY`), never from the config.
 
@@ -45,6 +48,7 @@ def rows(schema, path=""):
             default = ""
         yield key, _type(sub), default, sub.get("description", "")
         yield from rows(sub, f"{key}.")
+        yield from rows(sub.get("items", {}), f"{key}[].")
     if isinstance(schema.get("additionalProperties"), dict):
         yield from rows(schema["additionalProperties"], f"{path}<name>.")
 
@@ -61,6 +65,10 @@ def _type(sub):
         "integer": "whole number",
         "boolean": "true or false",
     }
+    if listed := re.fullmatch(
+        r"\^\(?([a-z_|]+)\)?\$", sub.get("pattern", "")
+    ):  # text that can only be one of some words
+        words["string"] = " or ".join(f"`{word}`" for word in listed[1].split("|"))
     inner = sub.get("items", {})
     of = f" of {_type(inner)}" if "array" in kinds and inner and inner.get("type") != "array" else ""
     return " or ".join(words.get(kind, kind) + (of if kind == "array" else "") for kind in kinds)

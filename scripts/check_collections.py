@@ -6,7 +6,7 @@ log = start(snakemake)
 
 from crosswalk.checking import check
 from crosswalk.files import write_json
-from crosswalk.limits import largest_encoder
+from crosswalk.limits import encoded, largest_encoder
 
 # Not from params: all embeddings rest on this check, and must not be made anew because of another number of units.
 config = snakemake.config
@@ -16,7 +16,7 @@ rows = check(
     links={name: own["link"]["to"] for name, own in collections.items() if "link" in own},
     contrasts={name: own["contrast"] for name, own in collections.items() if "contrast" in own},
     relations={name: own for name, own in config["relate"].items() if own["method"] == "cross_fitted"},
-    units=largest_encoder(config["encode"]),
+    units=dict.fromkeys(encoded(config), largest_encoder(config["encode"])),
 )
 log.info("collections fit together: %s", ", ".join(f"{name} {n:,} rows" for name, n in rows.items()))
 write_json(snakemake.output[0], rows)

@@ -6,9 +6,10 @@ log = start(snakemake)
 
 from crosswalk import files
 from crosswalk.embedding import embed, open_embedder, open_store, vector_metadata
+from crosswalk.models import embedding_of
 
 # Not from params: how requests are cut up and where the cache is change no vector, and so re-run nothing.
-settings, cache = snakemake.config["embedding"], snakemake.config["cache"]
+settings, cache = embedding_of(snakemake.config, snakemake.wildcards.collection), snakemake.config["cache"]
 embedder = open_embedder(
     settings,
     lexical=list(snakemake.input.lexical),

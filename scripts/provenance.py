@@ -24,8 +24,15 @@ record = {
         for name, path in zip(params.relations, snakemake.input.relations, strict=True)
         for table in [read_parquet(path)]
     },
+    "phrases": {name: read_json(path) for name, path in zip(params.phrases, snakemake.input.phrases, strict=True)},
+    "matches": {
+        name: {key: found[key] for key in ("identifiable", "rows", "matched", "weights") if key in found}
+        for name, path in zip(params.matchings, snakemake.input.matches, strict=True)
+        for found in [read_json(path)]
+    },
     "timings": timings(params.benchmarks, params.steps),
 }
 write_json(snakemake.output[0], record)
+usage |= record["phrases"]
 embedded, cached = (sum(one[key] for one in usage.values()) for key in ("embedded", "cached"))
 log.info("%d texts embedded, %d from the cache", embedded, cached)

@@ -8,6 +8,7 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from crosswalk.files import atomic, read_json, read_parquet, read_vectors
+from crosswalk.match_sections import Matching
 from crosswalk.page import render
 from crosswalk.sections import Collection, Encoding, Study
 
@@ -42,7 +43,27 @@ for i, name in enumerate(params.relations):
     encoders, tested, retrieval = (pd.read_csv(source[key][i]) for key in ("encoders", "tested", "retrieval"))
     studies.append(Study(name, *tables, encoders, len(tested), retrieval, matrices))
 
-html = render(collections, studies, config=params.config, provenance=read_json(source.provenance))
+matchings = []
+for i, name in enumerate(params.matchings):
+    matches, candidates, placed = (read_parquet(source[f"match_{key}"][i]) for key in ("matches", "candidates", "map"))
+    topics, models, weights, blocks, evaluation = (
+        pd.read_csv(source[f"match_{key}"][i]) for key in ("topics", "topic_models", "weights", "blocks", "evaluation")
+    )
+    mixtures = [read_vectors(source[f"match_{side}_topics"][i])[1] for side in "ab"]
+    matchings.append(
+        Matching(
+            name, read_json(source.match_diagnostics[i]), matches, candidates, topics, models, weights, blocks, placed,
+            evaluation, *mixtures,
+        )
+    )  # fmt: skip
+
+html = render(collections, studies, matchings, config=params.config, provenance=read_json(source.provenance))
 with atomic(snakemake.output[0], "w") as file:
     file.write(html)
-log.info("%d collections, %d studies, %.1f MB", len(collections), len(studies), len(html.encode()) / 1e6)
+log.info(
+    "%d collections, %d relations, %d matchings, %.1f MB",
+    len(collections),
+    len(studies),
+    len(matchings),
+    len(html.encode()) / 1e6,
+)

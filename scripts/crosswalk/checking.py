@@ -13,12 +13,12 @@ from crosswalk.links import show
 BATCH = 10_000  # texts looked at once
 
 
-def check(tables, *, links, contrasts=None, relations=None, units=0):
+def check(tables, *, links, contrasts=None, relations=None, units=None):
     """Check collections against one another and against what the steps below need.
 
     tables: dict of collection to the path of its table; links: dict of collection to the collection it links to;
     contrasts: dict of collection to its `contrast`; relations: dict of relation to its x, y and folds;
-    units: of the largest encoder, 0 for none.
+    units: dict of collection to the units of the largest encoder trained on it.
     Returns dict of collection to its number of rows. Raises UserError that lists every fault: ids that are not unique,
     empty texts, too few items, distinct texts, rows for the encoder or items and blocks for the folds, labels that no
     row carries, and groups that are no item of the other collection.
@@ -27,7 +27,7 @@ def check(tables, *, links, contrasts=None, relations=None, units=0):
     for name, path in tables.items():
         table = pq.read_table(path, columns=["id", "group"])
         ids[name], groups[name] = table["id"].to_pylist(), set(table["group"].to_pylist())
-        faults += _collection_faults(name, path, ids[name], groups[name], units)
+        faults += _collection_faults(name, path, ids[name], groups[name], (units or {}).get(name, 0))
         if contrast := (contrasts or {}).get(name):
             faults += _contrast_faults(name, path, contrast)
     for name, other in links.items():

@@ -1,49 +1,23 @@
-"""The report's figures in one style: inline SVG that takes its colours from the page, and PNG for matrices.
+"""The report's figures of one collection and of relations, and matrices as PNG; the style is that of `svg`.
 
-Nothing here holds a text that was read: figures are drawn from numbers and the names of collections and encoders. The
-palette is Okabe and Ito's (2008), which colour-blind readers can tell apart; lines also differ by dash, clusters by
-number, and matrices are drawn in cividis (Nunez et al., 2018), whose lightness grows with the value.
+Nothing here holds a text that was read: figures are drawn from numbers and the names of collections and encoders. Lines
+differ by colour and dash, clusters by number, and matrices are drawn in cividis (Nunez et al., 2018), whose lightness
+grows with the value.
 """
 
 import base64
 import io
-import re
 from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path
 from PIL import Image
 
-POINTS_AS_VECTORS = 2000  # more points than this become one embedded PNG
+from crosswalk import svg
+
 LEVELS = 64  # shades of a matrix; more cannot be told apart and cost bytes
 CELLS = (240, 768)  # rows and columns of a matrix picture; of larger ones, evenly spaced rows and columns
-
-INK, GRID, PAPER = "#010101", "#020202", "#030303"  # replaced by the page's own colours, see page.css
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4b4b4b", "#7a6000")
-_VARIABLES = {INK: "--ink", GRID: "--line", PAPER: "--paper"} | {c: f"--c{i}" for i, c in enumerate(SERIES)}
-_DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (7, 2, 1.5, 2)), (0, (3, 1, 1, 1, 1, 1)))
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "crosswalk",
-    "text.parse_math": False,
-    "font.size": 10,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.linewidth": 0.6,
-    "grid.color": GRID,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-}
 
 
 @dataclass(frozen=True)
@@ -85,15 +59,15 @@ def elbow(inertia, *, clusters):
 
     inertia: DataFrame with k, inertia. Returns SVG.
     """
-    with _style():
-        figure, axes = _figure(3.0)
+    with svg.style():
+        figure, axes = svg.canvas(3.0)
         share = 100 * inertia["inertia"] / max(inertia["inertia"].iloc[0], 1e-12)
-        axes.plot(inertia["k"], share, color=SERIES[0], lw=1.6, marker=".", ms=4)
+        axes.plot(inertia["k"], share, color=svg.SERIES[0], lw=1.6, marker=".", ms=4)
         used = inertia["k"] == clusters
-        axes.plot(inertia["k"][used], share[used], "o", ms=8, mfc=PAPER, mec=SERIES[1], mew=2)
+        axes.plot(inertia["k"][used], share[used], "o", ms=8, mfc=svg.PAPER, mec=svg.SERIES[1], mew=2)
         axes.set(xlabel="clusters k", ylabel="inertia, % of one cluster's")
         axes.set_ylim(0, 104)
-        return _svg(figure, "elbow")
+        return svg.write(figure, "elbow")
 
 
 def cluster_map(x, y, cluster, *, explained):
@@ -101,22 +75,18 @@ def cluster_map(x, y, cluster, *, explained):
 
     x, y: (n,); cluster: int (n,) from 1; explained: shares of variance of the two components. Returns SVG.
     """
-    with _style():
-        figure, axes = _figure(4.4)
+    with svg.style():
+        figure, axes = svg.canvas(4.4)
         for number in np.unique(cluster):
             own = cluster == number
-            style = {"color": SERIES[(number - 1) % len(SERIES)], "square": (number - 1) // len(SERIES) % 2 == 1}
-            _points(axes, x[own], y[own], total=len(x), **style)
+            turn, colour = divmod(number - 1, len(svg.SERIES))
+            svg.dots(axes, x[own], y[own], total=len(x), color=svg.SERIES[colour], square=turn % 2 == 1)
         for number in np.unique(cluster):
-            middle = np.median(x[cluster == number]), np.median(y[cluster == number])
-            axes.annotate(
-                str(number), middle, ha="center", va="center", fontsize=8, weight="bold",
-                bbox={"boxstyle": "circle,pad=0.2", "fc": PAPER, "ec": INK, "lw": 0.7},
-            )  # fmt: skip
+            svg.number(axes, number, (np.median(x[cluster == number]), np.median(y[cluster == number])))
         for name, share in zip("xy", explained, strict=False):
             label = f"component {'xy'.index(name) + 1} ({100 * share:.0f} % of the variance)"
             axes.set(**{f"{name}label": label})
-        return _svg(figure, "map")
+        return svg.write(figure, "map")
 
 
 def differences(panels, *, chance):
@@ -125,20 +95,20 @@ def differences(panels, *, chance):
     panels: list of (name, values (d,)); chance: differences within +-chance are what no difference at all would give
     19 times in 20. Returns SVG.
     """
-    with _style():
+    with svg.style():
         figure = Figure(figsize=(5.4, 0.7 + 0.52 * len(panels)), layout="constrained")
         stack = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         reach = max(2 * chance, *(float(np.abs(values).max()) for _, values in panels)) * 1.05
         edges = np.linspace(-reach, reach, 42)
         for axes, (name, values) in zip(stack, panels, strict=True):
-            axes.axvspan(-chance, chance, color=GRID, lw=0)
-            axes.hist(values, bins=edges, color=SERIES[0], histtype="stepfilled")
+            axes.axvspan(-chance, chance, color=svg.GRID, lw=0)
+            axes.hist(values, bins=edges, color=svg.SERIES[0], histtype="stepfilled")
             axes.set_yticks([])
             axes.grid(False)
             axes.spines["left"].set_visible(False)
             axes.set_ylabel(name, rotation=0, ha="right", va="center")
         stack[-1].set_xlabel("difference of means, in standard deviations of the dimension")
-        return _svg(figure, "differences")
+        return svg.write(figure, "differences")
 
 
 def losses(histories):
@@ -148,13 +118,13 @@ def losses(histories):
     """
     encoders = list(dict.fromkeys(h[0] for h in histories))
     dims = sorted({h[1] for h in histories})
-    with _style():
+    with svg.style():
         figure = Figure(figsize=(5.4, 0.4 + 2.3 * len(encoders)), layout="constrained")
         stack = figure.subplots(len(encoders), 1, sharex=True, squeeze=False)[:, 0]
         for axes, encoder in zip(stack, encoders, strict=True):
             own, ends = [h for h in histories if h[0] == encoder], {}
             for _, dim, _, history in own:
-                axes.plot(history["epoch"], history["loss"], lw=1.3, **_line(dims.index(dim)))
+                axes.plot(history["epoch"], history["loss"], lw=1.3, **svg.line(dims.index(dim)))
                 ends.setdefault(dim, (history["epoch"].iloc[-1], history["loss"].iloc[-1]))
             values = np.concatenate([h[3]["loss"] for h in own])
             if values.min() > 0 and values.max() > 20 * values.min():
@@ -163,7 +133,7 @@ def losses(histories):
             axes.set(ylabel="loss", title=f"{encoder}, number of units at the line's end")
             axes.title.set(fontsize=9, ha="left", x=0)
         stack[-1].set_xlabel("epoch")
-        return _svg(figure, "losses")
+        return svg.write(figure, "losses")
 
 
 def held_out(x, y, *, names):
@@ -171,18 +141,16 @@ def held_out(x, y, *, names):
 
     x, y: (n,); names: of the two collections. Returns SVG.
     """
-    with _style():
-        figure, axes = _figure(
-            3.2, width=4.2, layout=None
-        )  # one for each relation, and a layout takes most of the time
+    with svg.style():
+        figure, axes = svg.canvas(3.2, width=4.2, layout=None)  # one for each relation
         figure.subplots_adjust(left=0.13, right=0.98, bottom=0.15, top=0.97)
-        _points(axes, x, y, total=len(x), color=SERIES[0], size=2.6, alpha=0.55)
+        svg.dots(axes, x, y, total=len(x), color=svg.SERIES[0], size=2.6, alpha=0.55)
         if len(x) > 1 and np.std(x) > 0:
             slope, start = np.polyfit(x, y, 1)
             ends = np.array([np.min(x), np.max(x)])
-            axes.plot(ends, start + slope * ends, color=INK, lw=1.6)
+            axes.plot(ends, start + slope * ends, color=svg.INK, lw=1.6)
         axes.set(xlabel=f"score of {names[0]}", ylabel=f"score of {names[1]}")
-        return _svg(figure, "scores")
+        return svg.write(figure, "scores")
 
 
 def critical_weights(curves, *, kept):
@@ -191,21 +159,21 @@ def critical_weights(curves, *, kept):
     curves: list of (name, weights (d,)); kept: how many by absolute value count as critical; the rest is drawn faint.
     Returns SVG.
     """
-    with _style():
-        figure, axes = _figure(3.0)
+    with svg.style():
+        figure, axes = svg.canvas(3.0)
         ends = {}
         for i, (name, weights) in enumerate(curves):
             values = np.sort(np.asarray(weights, dtype=np.float64))[::-1]
             rank = np.arange(1, len(values) + 1)
             critical = np.argsort(np.argsort(-np.abs(values), kind="stable"), kind="stable") < kept
-            style = _line(i)
+            style = svg.line(i)
             if not critical.all():
                 axes.plot(rank, values, lw=0.8, alpha=0.35, **style)
             axes.plot(rank, np.where(critical, values, np.nan), lw=1.6, **style)
             ends[name] = rank[-1], values[-1]
         _end_labels(figure, axes, ends)
         axes.set(xlabel="dimensions of the embedding, sorted by weight", ylabel="encoder weight")
-        return _svg(figure, "weights")
+        return svg.write(figure, "weights")
 
 
 def encoders(table):
@@ -213,48 +181,19 @@ def encoders(table):
 
     table: DataFrame with name, median_r, pca_median_r (nan where there is none). Returns SVG.
     """
-    with _style():
-        figure, axes = _figure(0.9 + 0.24 * len(table))
+    with svg.style():
+        figure, axes = svg.canvas(0.9 + 0.24 * len(table))
         place = np.arange(len(table))[::-1]
-        axes.hlines(place, table["median_r"], table["pca_median_r"], color=INK, lw=0.8)
-        axes.plot(table["pca_median_r"], place, "s", ms=6, mfc=PAPER, mec=INK, mew=1.2, label="PCA of equal width")
-        axes.plot(table["median_r"], place, "o", ms=6, color=SERIES[0], label="encoder")
+        axes.hlines(place, table["median_r"], table["pca_median_r"], color=svg.INK, lw=0.8)
+        hollow = {"mfc": svg.PAPER, "mec": svg.INK, "mew": 1.2}
+        axes.plot(table["pca_median_r"], place, "s", ms=6, **hollow, label="PCA of equal width")
+        axes.plot(table["median_r"], place, "o", ms=6, color=svg.SERIES[0], label="encoder")
         axes.set_yticks(place, table["name"])
         axes.set_ylim(-0.7, len(table) - 0.3)
         axes.set_xlim(left=min(0, *table[["median_r", "pca_median_r"]].min().fillna(0)) - 0.01)
         axes.set_xlabel("median correlation on held-out items")
         figure.legend(loc="outside upper center", ncols=2, frameon=False)
-        return _svg(figure, "encoders")
-
-
-def _style():
-    return matplotlib.rc_context(_STYLE)
-
-
-def _figure(height, width=5.4, layout="constrained"):
-    figure = Figure(figsize=(width, height), layout=layout)
-    return figure, figure.subplots()
-
-
-def _line(i):
-    return {"color": SERIES[i % len(SERIES)], "ls": _DASHES[i % len(_DASHES)]}
-
-
-def _points(axes, x, y, *, total, color, square=False, size=3.4, alpha=0.8):
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    if total > POINTS_AS_VECTORS:
-        axes.scatter(x, y, s=size, color=color, alpha=alpha, lw=0, marker="s" if square else "o", rasterized=True)
-        return
-    # One path for all points, each a line of no length with a cap: a tenth of the bytes of a marker for each.
-    stops = np.repeat(np.column_stack([x, y]), 2, axis=0)
-    path = Path(stops, np.tile([Path.MOVETO, Path.LINETO], len(x)))
-    cap = "projecting" if square else "round"
-    path.should_simplify = False  # which would take lines of no length for none at all
-    lw = size * (0.85 if square else 1)
-    patch = PathPatch(path, fill=False, color=color, lw=lw, alpha=alpha, capstyle=cap, transform=axes.transData)
-    axes.add_artist(patch)  # `add_patch` would walk through every point for the limits
-    axes.update_datalim([(x.min(), y.min()), (x.max(), y.max())])
-    axes.autoscale_view()
+        return svg.write(figure, "encoders")
 
 
 def _end_labels(figure, axes, ends):
@@ -276,30 +215,3 @@ def _end_labels(figure, axes, ends):
 def _palette():
     shades = matplotlib.colormaps["cividis"](np.linspace(0, 1, LEVELS))[:, :3]
     return [*(np.round(shades * 255).astype(int).ravel().tolist()), 255, 255, 255]
-
-
-def _svg(figure, name):
-    """SVG to stand inside a page: no prologue, no dates, no addresses, colours as CSS variables."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", dpi=144, metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    for waste in (r"<metadata>.*?</metadata>", r"<defs>\s*<style.*?</style>\s*</defs>", r"<!--.*?-->"):
-        text = re.sub(waste, "", text, flags=re.DOTALL)
-    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
-    head = f'<svg class="{name}" viewBox="{box[0][9:-1]}" width="{float(box[1]):.0f}" height="{float(box[2]):.0f}" '
-    text = head + 'aria-hidden="true">' + text[text.index(">") + 1 :]
-    text = re.sub(r'<g id="[^"]*"', "<g", text).replace("xlink:href", "href")
-    text = re.sub(r' transform="rotate\(-?0 [^"]*"', "", text)
-    text = re.sub(r"; font-family: [^;\"]*", "", text)
-    text = re.sub(r'\bd="([^"]*)"', lambda m: f'd="{_shorten(m[1])}"', text)
-    for colour, variable in _VARIABLES.items():
-        text = text.replace(f": {colour}", f": var({variable})")
-    return re.sub(r"\s*\n\s*", "\n", text).strip()
-
-
-def _shorten(path):
-    path = re.sub(r"-?\d+\.\d+", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), path)
-    path = re.sub(r"\s*\n\s*", " ", path).strip()
-    path = re.sub(r"M (\S+) (\S+) L \1 \2(?= |$)", r"M\1 \2h0", path)
-    return re.sub(r" ?([MLQCz]) ?", r"\1", path)

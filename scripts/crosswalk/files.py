@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors.numpy import save
 
 from crosswalk.errors import UserError
 
@@ -87,6 +88,12 @@ def write_vectors(path, ids, vectors, *, column="embedding", metadata=None):
     table = table.replace_schema_metadata({k: str(v) for k, v in sorted((metadata or {}).items())} or None)
     with atomic(path) as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
+
+
+def write_tensors(path, tensors):
+    """Write arrays by name as safetensors, without metadata, whose order would change from run to run."""
+    with atomic(path) as file:
+        file.write(save({name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}))
 
 
 def write_candidates(output, tests, x_scores, y_scores):

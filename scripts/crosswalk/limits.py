@@ -8,3 +8,14 @@ ROWS_PER_UNIT = 2  # with fewer an encoder learns rows by heart
 def largest_encoder(encode):
     """Units of the largest encoder of a checked config's `encode`, 0 for none."""
     return max(encode["dims"]) if encode["encoders"] else 0
+
+
+def encoded(config):
+    """Names of the collections that encoders are trained on, in their order: those whose codes something uses.
+
+    These are the sides of `relate` and of what `match` does as published; all where a config asks for neither.
+    """
+    users = [(entry["x"], entry["y"]) for entry in config["relate"].values()]
+    users += [(entry["a"], entry["b"]) for entry in config["match"].values() if entry["method"] == "as_published"]
+    used = {name for pair in users for name in pair}
+    return [name for name in config["collections"] if name in used or not (config["relate"] or config["match"])]

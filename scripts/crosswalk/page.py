@@ -13,6 +13,7 @@ import jinja2
 import yaml
 from markupsafe import Markup, escape
 
+from crosswalk.match_sections import match_section
 from crosswalk.sections import collection_section, known, study_section
 
 FOUND_FIRST = 8  # relations on the first screen; the rest unfolds
@@ -21,11 +22,12 @@ EXCERPT_CHARS = 220
 NAMES = re.compile(r"(\(rather than )?\{([^{}]*)\}(\))?")  # how `naming` writes the names of a trait's ends
 
 
-def render(collections, studies, *, config, provenance):
+def render(collections, studies, matchings=(), *, config, provenance):
     """Write the page.
 
-    collections: list of Collection; studies: list of Study, perhaps none; config: the merged config; provenance: dict.
-    Returns HTML as str, the same for the same arguments. Collections and studies are in the order of the page.
+    collections: list of Collection; studies: list of Study, matchings: list of Matching, perhaps none of either;
+    config: the merged config; provenance: dict.
+    Returns HTML as str, the same for the same arguments. All are in the order of the page.
     """
     by_name = {c.name: c for c in collections}
     told = [
@@ -38,6 +40,7 @@ def render(collections, studies, *, config, provenance):
         reasons=_reasons(collections),
         collections=[collection_section(c, config["collections"][c.name]) for c in collections],
         studies=told,
+        matchings=[match_section(m, by_name, config["match"][m.name]) for m in matchings],
         # The record's config names no home folder.
         config=_yaml(provenance.get("config", config)),
         platform=provenance.get("platform", {}),
@@ -67,7 +70,7 @@ def _template():
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = (_number, _whole, _chance, _percent, _cut, _marked, _words)
+    shown = (_number, _whole, _chance, _percent, _cut, _marked, _words, _code)
     environment.filters |= {"inline": _inline()} | {show.__name__[1:]: show for show in shown}
     environment.tests["known"] = known
     environment.globals |= {"EXCERPT": EXCERPT_CHARS, "FIRST": FOUND_FIRST, "LONGEST": TEXT_CHARS}
@@ -117,6 +120,12 @@ def _marked(sentence):
         marked += Markup(form).format(contrast, name, close)
         end = found.end()
     return marked + escape(sentence[end:])
+
+
+def _code(sentence):
+    """A sentence with what stands in backticks as code; all escaped."""
+    parts = [escape(part) for part in str(sentence).split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def _cut(text, length=TEXT_CHARS):

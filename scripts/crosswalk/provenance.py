@@ -121,6 +121,10 @@ def public_config(config, *, root):
         if "path" in source:
             one = isinstance(source["path"], str)
             source["path"] = public(source["path"]) if one else [public(path) for path in source["path"]]
+    for matching in config.get("match", {}).values():
+        for table in (matching.get("truth"), matching.get("alignment", {}).get("anchors")):
+            if table:
+                table["path"] = public(table["path"])
     return config
 
 

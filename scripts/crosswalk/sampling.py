@@ -54,6 +54,8 @@ def sample(source, settings, *, name, seed, out, at_least=None, target=None, lin
     Returns the Tally, for which read == kept + sum of rejected.
     Rows are in the order of the source. Memory: 8 bytes a row that passes `where`, and some 150 bytes a row that is
     drawn; texts are kept on disk, beside `out`.
+    A row's id is the value of the column `id`, or its number in the source where that is None: "row-1", "row-2", ...,
+    counted on from file to file.
     Raises UserError for a duplicate id, too few items, no rows at all, and links of which none leads anywhere.
     """
     tally = sources.Tally()
@@ -112,7 +114,7 @@ def _passing(source, settings, *, tally):
             test = (f"{kind} of {column}", column, conditions.condition(kind, value, column))
             (late if column in template.columns else early).append(test)
     late = [(reason, template.columns.index(column), test) for reason, column, test in late]
-    origin, id_column = settings.get("source") or {}, settings["id"]
+    origin, id_column, before = settings.get("source") or {}, settings["id"], tally.read
     rows = sources.read(
         source,
         columns=_needed(settings),
@@ -123,7 +125,8 @@ def _passing(source, settings, *, tally):
         tally=tally,
     )
     for file, line, row in rows:
-        own = texts.identifier(row.get(id_column))
+        # Every row read counts, unreadable ones too: neither a condition nor a mended line changes the id of another.
+        own = f"row-{tally.read - before}" if id_column is None else texts.identifier(row.get(id_column))
         if not own:
             tally.reject("no id")
             continue
@@ -143,7 +146,8 @@ def _passing(source, settings, *, tally):
 
 def _needed(settings):
     """Every column of the source that the settings name."""
-    used = [settings["id"], *settings["text"]["columns"], *(settings.get("where") or {}), *_only_kept(settings)]
+    named = [settings["id"]] if settings["id"] is not None else []
+    used = [*named, *settings["text"]["columns"], *(settings.get("where") or {}), *_only_kept(settings)]
     link, block = settings.get("link"), settings.get("block")
     return [*used, *([link["on"]] if link else []), *([block] if block else [])]
 

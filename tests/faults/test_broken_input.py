@@ -188,6 +188,15 @@ def test_missing_ids_are_counted(tmp_path):
     assert draw(tmp_path, rows).rejected == {"no id": 3}
 
 
+def test_adverts_without_any_id_are_drawn_and_a_column_that_is_none_is_still_a_fault(tmp_path):
+    path = tmp_path / "adverts.csv"
+    path.write_text("title,town\nBaker,Ghent\nBaker,Ghent\n,Ghent\nSmith,Bruges\n", encoding="utf-8")
+    assert draw(tmp_path, path, {**OF_BOOKS, "id": None, "keep": ["town"]}).rejected == {"empty text": 1}
+    table = pq.read_table(tmp_path / "out.parquet").to_pydict()
+    assert (table["id"], table["town"]) == (["row-1", "row-2", "row-4"], ["Ghent", "Ghent", "Bruges"])
+    refuse(lambda: draw(tmp_path, path, {**OF_BOOKS, "id": "number"}), "adverts.csv:1", 'no column "number"')
+
+
 def test_empty_texts_are_counted_and_never_embedded(tmp_path):
     rows = [*BOOKS, {"book_id": "e1", "title": " \n"}, {"book_id": "e2", "title": None}]
     assert draw(tmp_path, rows).rejected == {"empty text": 2}

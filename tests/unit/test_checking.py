@@ -34,7 +34,10 @@ def relation(folds):
 
 
 def test_collections_that_fit_together_pass(tmp_path):
-    assert check(tables(tmp_path), links=LINKS, relations=relation(5), units=10) == {"books": 20, "reviews": 40}
+    assert check(tables(tmp_path), links=LINKS, relations=relation(5), units={"books": 10, "reviews": 10}) == {
+        "books": 20,
+        "reviews": 40,
+    }
 
 
 def test_rows_of_an_earlier_run_are_noticed(tmp_path):
@@ -48,10 +51,20 @@ def test_too_few_items(tmp_path):
 
 
 def test_too_few_rows_for_the_encoder_in_any_collection(tmp_path):
-    told = refuse(tables(tmp_path), "collections.books: 20 rows are too few for 16 units (encode.dims)", "32", units=16)
+    told = refuse(
+        tables(tmp_path),
+        "collections.books: 20 rows are too few for 16 units (encode.dims)",
+        "32",
+        units={"books": 16, "reviews": 16},
+    )
     assert "collections.reviews" not in told
-    refuse(tables(tmp_path), "collections.reviews: 40 rows are too few for 21 units", "link.take", units=21)
-    check(tables(tmp_path), links=LINKS, units=10)
+    refuse(
+        tables(tmp_path),
+        "collections.reviews: 40 rows are too few for 21 units",
+        "link.take",
+        units={"books": 21, "reviews": 21},
+    )
+    check(tables(tmp_path), links=LINKS, units={"books": 10, "reviews": 10})
 
 
 def test_texts_that_are_all_the_same(tmp_path):
@@ -96,5 +109,11 @@ def test_label_of_no_row(tmp_path):
 
 
 def test_all_faults_are_told_at_once(tmp_path):
-    told = refuse(tables(tmp_path), "encode.dims", "relate.of_books.folds", units=16, relations=relation(6))
+    told = refuse(
+        tables(tmp_path),
+        "encode.dims",
+        "relate.of_books.folds",
+        units={"books": 16, "reviews": 16},
+        relations=relation(6),
+    )
     assert len(told.splitlines()) == 3

@@ -58,7 +58,7 @@ def test_all_faults_are_told_at_once_with_the_near_key(config):
     config["collections"]["books"]["text"]["strip"] = ["("]
     config["relate"]["books_reviews"]["y"] = "reveiws"
     config["sed"] = 1
-    del config["collections"]["reviews"]["id"]
+    del config["collections"]["reviews"]["text"]
     told = faults(config)
     assert "encode.dimz: unknown key; did you mean 'dims'?" in told
     assert "YAML reads 1e-3 as text: write 0.001" in told
@@ -66,7 +66,7 @@ def test_all_faults_are_told_at_once_with_the_near_key(config):
     assert "did you mean 'openai'?" in told
     assert "collections.books.text.strip[0]" in told and "not a regular expression" in told
     assert "sed: unknown key; did you mean 'seed'?" in told
-    assert told.count("collections.reviews: 'id' is missing") == 1
+    assert told.count("collections.reviews: 'text' is missing") == 1
 
 
 def test_misspelt_names_of_collections_name_the_right_one(config):
@@ -92,6 +92,30 @@ def test_a_relation_needs_a_link(config):
 def test_sides_the_other_way_round_are_told(config):
     config["relate"]["books_reviews"] = {"x": "reviews", "y": "books"}
     assert "write x: books, y: reviews" in faults(config)
+
+
+def test_a_collection_needs_ids_only_where_others_link_to_it(config):
+    del config["collections"]["reviews"]["id"]
+    check_config(config, SCHEMA)
+    assert config["collections"]["reviews"]["id"] is None
+    del config["collections"]["books"]["id"]
+    told = faults(config)
+    assert "collections.reviews.link.to: 'books' has no column with ids" in told and "set collections.books.id" in told
+
+
+def test_relations_need_one_model_on_both_sides(config):
+    config["embedding"] = {"provider": "tfidf", "dimensions": 32}
+    config["collections"]["reviews"]["embedding"] = {"provider": "hashing", "dimensions": 32}
+    told = faults(config)
+    assert "relate.books_reviews: 'books' is embedded by tfidf (tfidf-svd, 32 dimensions)" in told
+    assert "change or remove collections.reviews.embedding" in told
+    config["collections"]["books"]["embedding"] = {"provider": "hashing", "dimensions": 64}
+    assert "collections.books.embedding and collections.reviews.embedding" in faults(config)
+    config["collections"]["books"]["embedding"]["dimensions"] = 32
+    check_config(config, SCHEMA)
+    del config["relate"]
+    config["collections"]["books"]["embedding"]["dimensions"] = 64
+    check_config(config, SCHEMA)
 
 
 def test_a_missing_file_is_told_with_where_it_was_looked_for(config, tmp_path):
@@ -181,6 +205,10 @@ def test_the_shipped_configs_pass(monkeypatch, tmp_path):
         for collection in config["collections"].values():  # the data of an example need not be here
             if "path" in collection["source"]:
                 collection["source"] = {"docs": ["numpy"]}
+        for matching in config.get("match", {}).values():
+            for table in (matching.get("truth"), matching.get("alignment", {}).get("anchors")):
+                if table:
+                    table["path"] = __file__
         check_config(config, SCHEMA)
 
 

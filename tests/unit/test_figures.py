@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from crosswalk import figures
+from crosswalk import figures, match_figures, svg
 
 
 def pixels(picture):
@@ -21,6 +21,7 @@ def pixels(picture):
 def every_figure():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 200))
+    plane = np.column_stack([x, y])
     history = pd.DataFrame({"epoch": np.arange(1, 11), "loss": 1 / np.arange(1, 11)})
     inertia = pd.DataFrame({"k": [1, 2, 3], "inertia": [9.0, 4.0, 3.0]})
     table = pd.DataFrame({"name": ["dense-8/seed-1", "topk-8/seed-1"], "median_r": [0.3, 0.4]})
@@ -32,6 +33,7 @@ def every_figure():
         "scores": figures.held_out(x, y, names=("papers", "reviews")),
         "weights": figures.critical_weights([("unit 3", x), ("unit 4", y)], kept=20),
         "encoders": figures.encoders(table.assign(pca_median_r=[0.2, np.nan])),
+        "clouds": match_figures.clouds(plane[:40], plane[40:70], names=("a_side", "b"), pairs=[(0, 1), (2, 0)]),
     }
 
 
@@ -45,15 +47,15 @@ def test_figures_are_the_same_twice(drawn):
 
 
 def test_figures_carry_no_date_address_style_or_unknown_number(drawn):
-    for svg in drawn.values():
-        assert svg.startswith("<svg") and svg.endswith("</svg>")
-        assert not re.search(r"http|<metadata|<style|<!|xlink|xmlns|\bnan\b|20\d\d-\d\d", svg)
+    for figure in drawn.values():
+        assert figure.startswith("<svg") and figure.endswith("</svg>")
+        assert not re.search(r"http|<metadata|<style|<!|xlink|xmlns|\bnan\b|20\d\d-\d\d", figure)
 
 
 def test_figures_take_their_colours_from_the_page(drawn):
-    for svg in drawn.values():
-        assert "var(--ink)" in svg
-        assert not re.search(r"#[0-9a-f]{6}", svg)
+    for figure in drawn.values():
+        assert "var(--ink)" in figure
+        assert not re.search(r"#[0-9a-f]{6}", figure)
 
 
 def test_every_point_is_drawn(drawn):
@@ -61,11 +63,61 @@ def test_every_point_is_drawn(drawn):
     assert drawn["map"].count("h0") == 200
 
 
+def test_two_clouds_differ_in_shape_and_partners_are_joined(drawn):
+    assert drawn["clouds"].count("h0") == 40
+    crosses = re.search(r'd="([^"]*)"[^>]*stroke-width: 0\.9', drawn["clouds"])[1]
+    assert (crosses.count("H"), crosses.count("V")) == (30, 30)
+    lines = re.search(r'd="([^"]*)"[^>]*stroke-width: 0\.7;[^"]*opacity', drawn["clouds"])[1]
+    assert lines.count("M") == 2
+
+
+def test_clouds_of_no_row_and_of_equal_rows_are_drawn():
+    assert match_figures.clouds(np.empty((0, 2)), np.zeros((3, 2)), names=("a", "b")).startswith("<svg")
+
+
+def test_a_row_of_one_topic_has_its_colour_and_a_mixture_lies_between():
+    colours = ["#ff0000", "#0000ff"]
+    red, blue, both = match_figures.mix([[1, 0], [0, 1], [0.5, 0.5]], colours)
+    assert (red, blue) == tuple(colours)
+    assert "00" < both[1:3] < "ff" and both[1:3] == both[5:7] and both[3:5] == "00"
+
+
+def test_topics_with_most_share_have_a_colour_of_their_own():
+    shares = np.arange(20.0)
+    colours = match_figures.topic_colours(shares)
+    assert colours[:4] == [match_figures.OTHERS] * 4
+    assert len(set(colours[4:])) == 16 == match_figures.TOPICS
+
+
+def test_topic_map_draws_every_row_and_numbers_the_topics_it_was_given():
+    plane = np.random.default_rng(0).normal(size=(60, 2))
+    mixtures = np.eye(3)[np.arange(60) % 3]
+    colours = ["#aa0000", "#00aa00", "#0000aa"]
+    drawn = match_figures.topic_map(plane, mixtures, colours=colours, numbers=[7, 0, 9], around=plane)
+    assert drawn.count("h0") == 60
+    assert re.findall(r">(\d)</text>", drawn)[-2:] == ["7", "9"]  # after those of the axes
+    assert match_figures.topic_map(plane, mixtures, colours=colours, numbers=[7, 0, 9], around=plane) == drawn
+
+
+def test_numbers_on_one_spot_are_moved_apart():
+    places = match_figures._apart(np.zeros((5, 2)))
+    far = np.linalg.norm(places[:, None] - places[None], axis=2)[np.triu_indices(5, 1)]
+    assert far.min() > 0.99 * match_figures.RING
+    assert np.abs(places).max() < 5 * match_figures.RING
+
+
+def test_sample_is_the_same_each_time_and_keeps_what_must_be_drawn():
+    first, second = (match_figures.sample(1000, most=50, always=[3, 999, 3]) for _ in range(2))
+    assert first.tolist() == second.tolist() == sorted(set(first.tolist()))
+    assert len(first) == 50 and {3, 999} <= set(first.tolist())
+    assert match_figures.sample(4, most=50).tolist() == [0, 1, 2, 3]
+
+
 def test_many_points_become_one_image():
-    x = np.random.default_rng(0).normal(size=figures.POINTS_AS_VECTORS + 1)
-    svg = figures.held_out(x, x, names=("a", "b"))
-    assert svg.count("<image") == 1 and "h0M" not in svg
-    assert len(svg) < 150_000
+    x = np.random.default_rng(0).normal(size=svg.POINTS_AS_VECTORS + 1)
+    drawn = figures.held_out(x, x, names=("a", "b"))
+    assert drawn.count("<image") == 1 and "h0M" not in drawn
+    assert len(drawn) < 150_000
 
 
 def test_a_name_with_dollars_is_no_formula():

@@ -34,7 +34,7 @@ class Run:
         self.folder, self.rng, self.width, self.items = folder, np.random.default_rng(3), width, items
         self.settings = {"clusters": 5, "max_clusters": 8, "weights": 10}
         self.input = {key: [] for key in _LISTS}
-        self.params = {"collections": [], "encodings": [], "relations": [], "correlations": []}
+        self.params = {key: [] for key in ("collections", "encodings", "relations", "correlations", "matchings")}
         self.config = {"title": "Papers & <reviews>", "collections": {}, "relate": {}, "report": self.settings}
         self.encodings = [(e, d, s) for e in encoders for d in dims for s in seeds]
         self.collection("papers", items)
@@ -379,7 +379,7 @@ def test_empty_list_of_relations_still_gives_a_page(tmp_path):
 def test_run_without_relations_still_gives_a_page(tmp_path):
     run = Run(tmp_path, dims=(4,), seeds=(1,), encoders=("topk",))
     del run.config["relate"]
-    assert "This run asked for no relation" in Parsed(run.page()).text
+    assert "This run asked for no relation and no match" in Parsed(run.page()).text
 
 
 def test_published_way_is_called_no_test(tmp_path):

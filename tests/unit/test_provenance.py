@@ -71,6 +71,10 @@ def test_records_name_no_folder_outside_the_project_and_change_nothing_but_paths
             "many": {"source": {"path": ["/home/alice/y.csv", "data/../z.csv", "$DATA/a.csv", "~/b.csv"]}},
             "docs": {"source": {"docs": ["numpy"]}},
         },
+        "match": {
+            "one": {"truth": {"path": "/home/alice/t.csv", "apart": {"a": "/"}}, "alignment": {"method": "auto"}},
+            "two": {"alignment": {"anchors": {"path": str(tmp_path / "data/k.csv"), "a": "/x"}}},
+        },
     }
     before = copy.deepcopy(config)
     public = public_config(config, root=tmp_path)
@@ -79,6 +83,10 @@ def test_records_name_no_folder_outside_the_project_and_change_nothing_but_paths
     assert public["collections"]["one"] == {**before["collections"]["one"], "source": {"path": "data/x.csv"}}
     assert public["collections"]["many"]["source"]["path"] == ["y.csv", "z.csv", "$DATA/a.csv", "~/b.csv"]
     assert public["collections"]["docs"] == before["collections"]["docs"]
+    assert public["match"] == {
+        "one": {"truth": {"path": "t.csv", "apart": {"a": "/"}}, "alignment": {"method": "auto"}},
+        "two": {"alignment": {"anchors": {"path": "data/k.csv", "a": "/x"}}},
+    }
     assert config == before
 
 

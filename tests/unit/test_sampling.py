@@ -182,6 +182,32 @@ def test_rows_without_text_do_not_count_as_links(tmp_path):
     assert counts.tolist() == [1]
 
 
+def test_rows_without_an_id_column_are_named_by_their_number(tmp_path):
+    """Neither a condition nor a line that cannot be read moves the name of another row."""
+    adverts = [{"title": f"t{i}", "town": "x" if i % 2 else "y"} for i in range(4)]
+    paths = [jsonl(tmp_path / "a.jsonl", adverts), jsonl(tmp_path / "b.jsonl", adverts[:2])]
+    paths[0].write_text(paths[0].read_text() + "{broken\n")
+    wanted = {**BOOKS, "id": None, "source": {"max_bad_lines": 1}}
+    every, tally = draw(paths, wanted, tmp_path / "o.parquet")
+    assert every["id"] == every["group"] == ["row-1", "row-2", "row-3", "row-4", "row-6", "row-7"]
+    assert (tally.read, tally.kept) == (7, 6)
+    some, _ = draw(paths, {**wanted, "where": {"town": {"equals": "x"}}}, tmp_path / "o.parquet")
+    assert dict(zip(some["id"], some["title"], strict=True)) == {"row-2": "t1", "row-4": "t3", "row-7": "t1"}
+    drawn, _ = draw(paths, {**wanted, "sample": {"n": 3}}, tmp_path / "o.parquet")
+    named = dict(zip(every["id"], every["title"], strict=True))
+    assert len(drawn["id"]) == 3 and all(named[i] == t for i, t in zip(drawn["id"], drawn["title"], strict=True))
+
+
+def test_rows_without_an_id_column_can_link_to_others(tmp_path):
+    books = jsonl(tmp_path / "b.jsonl", [{"book_id": b, "title": b} for b in "ab"])
+    reviews = jsonl(tmp_path / "r.jsonl", [{"book_id": b, "review_text": "x"} for b in ("a", None, "b", "a")])
+    draw(books, BOOKS, tmp_path / "books.parquet")
+    wanted = {**REVIEWS, "id": None, "where": {}}
+    assert sampling.count_links(reviews, wanted)[1].sum() == 3
+    result, _ = draw(reviews, wanted, tmp_path / "r.parquet", target=tmp_path / "books.parquet")
+    assert (result["id"], result["group"]) == (["row-1", "row-3", "row-4"], ["a", "b", "a"])
+
+
 def test_columns_of_the_table(tmp_path):
     row = {"review_id": 7.0, "book_id": 1, "review_text": "x", "series": None, "stars": 4, "tags": [{"name": "a"}]}
     rows = [row, {**row, "review_id": "b", "series": "S", "stars": None}]

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from crosswalk.files import read_vectors
 from project import MOODS, ROOT, THEMES, Project
 from servers import EmbeddingService, FileServer
 
@@ -208,6 +209,41 @@ def test_a_run_without_relations_still_gives_a_page(project):
     project.run()
     assert (project.results / "report.html").stat().st_size > 10_000
     assert not (project.results / "relate").exists()
+
+
+def test_two_collections_may_have_two_models_and_no_ids(project):
+    items, replies = project.config["collections"].values()
+    del project.config["relate"], replies["link"], replies["id"], items["id"]
+    project.config["encode"] = {"encoders": []}
+    replies["embedding"] = {"provider": "hashing", "dimensions": 24}
+    project.run()
+    found = {name: read_vectors(project.results / f"embeddings/{name}.arrow") for name in ("items", "replies")}
+    assert [about["model"] for _, _, about in found.values()] == ["tfidf-svd", "hashing-projection"]
+    assert [vectors.shape for _, vectors, _ in found.values()] == [(200, 32), (720, 24)]
+    assert found["replies"][0][0] == "row-1" and "hashing-projection" in (project.results / "report.html").read_text()
+    replies["embedding"]["dimensions"] = 20
+    plan = project.planned()
+    assert plan["embed"] == plan["describe"] == 1 and not {"fit_lexical", "sample"} & set(plan)
+    replies["embedding"]["dimensions"], project.config["embedding"]["dimensions"] = 24, 30
+    plan = project.planned()
+    assert plan["fit_lexical"] == plan["embed"] == plan["describe"] == 1
+    items["embedding"] = replies["embedding"]
+    assert "fit_lexical" not in project.planned()
+
+
+def test_a_key_is_asked_for_only_where_a_collection_needs_it(tmp_path):
+    """Also the step that names relations embeds by what the collections say."""
+    project = Project(tmp_path, items=40)
+    project.config["collections"]["items"]["sample"] = {}
+    project.config["encode"]["encoders"] = []
+    project.config["embedding"] = {"provider": "openai", "dimensions": 999}
+    for collection in project.config["collections"].values():
+        collection["embedding"] = {"provider": "tfidf", "dimensions": 16}
+    project.run("--", "relate", environment={"OPENAI_API_KEY": ""})
+    assert (project.results / "relate/items_replies/relations.csv").exists()
+    del project.config["relate"], project.config["collections"]["replies"]["embedding"]
+    done = project.snakemake("--", "embeddings", environment={"OPENAI_API_KEY": ""})
+    assert done.returncode != 0 and "OPENAI_API_KEY is not set" in done.stdout
 
 
 def test_the_published_way_stays_selectable(project):

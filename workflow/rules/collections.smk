@@ -116,7 +116,7 @@ rule fit_lexical:
     conda:
         "../../envs/base.yaml"
     params:
-        dimensions=config["embedding"]["dimensions"],
+        dimensions=lexical_dimensions(),
         seed=config["seed"],
         code=code("fit_lexical.py"),
     script:
@@ -131,11 +131,7 @@ rule embed:
     input:
         rows="<results>/collections/{collection}.parquet",
         checked="<results>/collections/checked.json",
-        lexical=(
-            ["<results>/embeddings/tfidf.safetensors", "<results>/embeddings/tfidf.json"]
-            if config["embedding"]["provider"] == "tfidf"
-            else []
-        ),
+        lexical=lambda w: lexical_files(w.collection),
     output:
         vectors="<results>/embeddings/{collection}.arrow",
         usage="<results>/embeddings/{collection}.usage.json",
@@ -150,7 +146,7 @@ rule embed:
         api=1,
         gpu=GPU,
     params:
-        vectors=VECTOR_SETTINGS,
+        vectors=lambda w: vector_settings(w.collection),
         seed=config["seed"],
         code=code("embed.py"),
     script:

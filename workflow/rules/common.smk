@@ -10,8 +10,11 @@ ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
 SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from crosswalk.config import check_config, load_schema, source_paths
+from crosswalk.config import check_config, embedding_of, load_schema, source_paths
 from crosswalk.errors import UserError
+from crosswalk.limits import encoded
+from crosswalk.match_config import query_phrases
+from crosswalk.models import space
 from crosswalk.provenance import code_version, public_config
 
 try:
@@ -21,6 +24,7 @@ except UserError as error:
 
 COLLECTIONS = list(config["collections"])
 RELATIONS = list(config["relate"])
+MATCHINGS = list(config["match"])
 SEEDS = config["encode"]["seeds"] or [config["seed"]]
 SWEEP = [
     (encoder, dim, seed)
@@ -29,13 +33,14 @@ SWEEP = [
     for seed in SEEDS
 ]
 ENCODINGS = [f"{encoder}-{dim}/seed-{seed}" for encoder, dim, seed in SWEEP]
+ENCODED = [(c, e) for c in encoded(config) for e in ENCODINGS]
 # The yardstick of every encoder: as many principal components as it has units.
 BASELINES = [f"pca-{dim}" for dim in config["encode"]["dims"]] if ENCODINGS else []
-# What a vector depends on. How requests are cut up and where the cache is are not among it: scripts find these in
-# `snakemake.config`, which Snakemake does not compare from run to run.
-VECTOR_SETTINGS = {
-    **{key: config["embedding"][key] for key in ("provider", "model", "dimensions", "base_url")},
-    "text_tokens": config["embedding"]["batch"]["text_tokens"],
+# What the page shows of a matching.
+MATCH_FILES = {
+    **dict.fromkeys(("matches", "candidates"), "parquet"),
+    **dict.fromkeys(("topics", "topic_models", "weights", "blocks", "evaluation"), "csv"),
+    **{"map": "parquet", "a_topics": "arrow", "b_topics": "arrow", "diagnostics": "json"},
 }
 # The config as records may show it: params are kept in clear.
 PUBLIC_CONFIG = public_config(config, root=Path.cwd())
@@ -47,6 +52,11 @@ def published(name):
     return config["relate"][name]["method"] == "as_published"
 
 
+def row_wise(matching):
+    """Whether a matching repeats the notebook, which aligns row i with row i."""
+    return config["match"][matching]["method"] == "as_published"
+
+
 def one_of(names):
     """A regular expression for one of the names, or for nothing."""
     return "|".join(names) or "(?!)"
@@ -55,6 +65,8 @@ def one_of(names):
 wildcard_constraints:
     collection=one_of(COLLECTIONS),
     relation=one_of(RELATIONS),
+    matching=one_of(MATCHINGS),
+    side="a|b",
     encoder=r"[a-z]+",
     dim=r"[0-9]+",
     seed=r"[0-9]+",
@@ -72,6 +84,27 @@ def linked_to(collection):
     return [
         c for c in COLLECTIONS if config["collections"][c].get("link", {}).get("to") == collection
     ]
+
+
+def vector_settings(collection):
+    """What a collection's vectors depend on. How requests are cut up and where the cache is are not among it: scripts
+    find these in `snakemake.config`, which Snakemake does not compare from run to run."""
+    model = embedding_of(config, collection)
+    depends = {key: model[key] for key in ("provider", "model", "dimensions", "base_url")}
+    return {**depends, "text_tokens": model["batch"]["text_tokens"]}
+
+
+def lexical_dimensions():
+    """Of the TF-IDF model, None for its own number; the config gives all collections that use it the same."""
+    models = [embedding_of(config, c) for c in COLLECTIONS]
+    return next((m["dimensions"] for m in models if m["provider"] == "tfidf"), None)
+
+
+def lexical_files(*collections):
+    """The files of the TF-IDF model if any of the collections is embedded by it."""
+    if all(embedding_of(config, c)["provider"] != "tfidf" for c in collections):
+        return []
+    return ["<results>/embeddings/tfidf.safetensors", "<results>/embeddings/tfidf.json"]
 
 
 def draw_settings(collection):
@@ -107,7 +140,8 @@ def download_key(collection):
 
 def contrasted(collection):
     """The encodings in which two labels of a collection are compared, none if it names no labels."""
-    return ENCODINGS if "contrast" in config["collections"][collection] else []
+    own = [e for c, e in ENCODED if c == collection]
+    return own if "contrast" in config["collections"][collection] else []
 
 
 def benchmark_names():
@@ -115,9 +149,11 @@ def benchmark_names():
     tested = [r for r in RELATIONS if not published(r)]
     return [
         *[f"{step}/{c}" for step in ("sample", "embed") for c in COLLECTIONS],
-        *[f"encode/{c}/{e}" for c in COLLECTIONS for e in ENCODINGS],
+        *[f"encode/{c}/{e}" for c, e in ENCODED],
         *[f"axes/{r}" for r in tested],
         *[f"correlate/{r}/{e}" for r in tested for e in ENCODINGS + BASELINES],
+        *[f"{step}/{m}" for step in ("topics", "align", "match") for m in MATCHINGS],
+        *[f"phrases/{m}/{s}" for m in MATCHINGS for s in "ab"],
     ]
 
 
@@ -150,3 +186,51 @@ def sides(file, key):
     return lambda w: [
         f"<results>/encodings/{config['relate'][w.relation][key]}/{e}/{file}" for e in ENCODINGS
     ]
+
+
+def matched(pattern, side):
+    """The pattern with {collection} replaced by side "a" or "b" of the wildcard matching."""
+    return lambda w: pattern.format(collection=config["match"][w.matching][side], **dict(w.items()))
+
+
+def preambles(matching):
+    """What stands before every text of side a and of side b."""
+    sides = (config["match"][matching][side] for side in "ab")
+    return [config["collections"][collection]["text"]["preamble"] for collection in sides]
+
+
+def queries(matching):
+    """The phrases that steer a matching: [weight, phrase of a, phrase of b]; "" leaves a side out."""
+    return [
+        [query["weight"], *query_phrases(query)]
+        for query in config["match"][matching]["queries"]
+        if query["weight"] > 0
+    ]
+
+
+def alignment_method(matching):
+    """How the two spaces are brought together, with `auto` resolved."""
+    entry = config["match"][matching]
+    method = entry["alignment"]["method"]
+    if method != "auto":
+        return method
+    models = [space(embedding_of(config, entry[side])) for side in "ab"]
+    if models[0] == models[1]:
+        return "none"
+    return "anchors" if "anchors" in entry["alignment"] else "words"
+
+
+def pair_files(matching, kind):
+    """The files of a matching's `truth` or `anchors`, if it has any."""
+    entry = config["match"][matching]
+    table = entry["alignment"].get("anchors") if kind == "anchors" else entry.get("truth")
+    return local(source_paths(table)) if table else []
+
+
+def code_files(wildcards):
+    """The codes of a pooled autoencoder, where a matching gives them weight."""
+    if config["match"][wildcards.matching]["weights"]["code"] == 0:
+        return {}
+    folder = f"<results>/match/{wildcards.matching}/code"
+    files = {"codes": "", "half_codes": "_halves"}
+    return {f"{s}_{key}": f"{folder}/{s}{end}.arrow" for s in "ab" for key, end in files.items()}

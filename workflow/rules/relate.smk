@@ -131,7 +131,7 @@ rule name:
         y_rows=side("<results>/collections/{collection}.parquet", "y"),
         x=side("<results>/embeddings/{collection}.arrow", "x"),
         y=side("<results>/embeddings/{collection}.arrow", "y"),
-        lexical=rules.embed.input.lexical,
+        lexical=lambda w: lexical_files(*[config["relate"][w.relation][key] for key in "xy"]),
     output:
         table=report(
             "<results>/relate/{relation}/relations.csv",
@@ -157,7 +157,7 @@ rule name:
             config["collections"][config["relate"][w.relation][key]]["text"]["preamble"]
             for key in "xy"
         ],
-        vectors=VECTOR_SETTINGS,
+        vectors=lambda w: [vector_settings(config["relate"][w.relation][key]) for key in "xy"],
         seed=config["seed"],
         code=code("name.py"),
     script:

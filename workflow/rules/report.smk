@@ -11,10 +11,15 @@ rule provenance:
         counts=[f"<results>/collections/{c}.counts.json" for c in COLLECTIONS],
         usage=[f"<results>/embeddings/{c}.usage.json" for c in COLLECTIONS],
         relations=[f"<results>/relate/{r}/relations.parquet" for r in RELATIONS],
-        # Not read: with them every step that is timed is done.
-        histories=[
-            f"<results>/encodings/{c}/{e}/history.csv" for c in COLLECTIONS for e in ENCODINGS
+        phrases=[
+            f"<results>/match/{m}/phrases/{s}.usage.json"
+            for m in MATCHINGS
+            if not row_wise(m)
+            for s in "ab"
         ],
+        matches=[f"<results>/match/{m}/diagnostics.json" for m in MATCHINGS],
+        # Not read: with them every step that is timed is done.
+        histories=[f"<results>/encodings/{c}/{e}/history.csv" for c, e in ENCODED],
     output:
         "<results>/provenance.json",
     log:
@@ -24,6 +29,8 @@ rule provenance:
     params:
         collections=COLLECTIONS,
         relations=RELATIONS,
+        phrases=[f"{m}/{s}" for m in MATCHINGS if not row_wise(m) for s in "ab"],
+        matchings=MATCHINGS,
         config=PUBLIC_CONFIG,
         benchmarks=lambda w: workflow.pathvars.apply("<benchmarks>"),
         steps=benchmark_names(),
@@ -36,6 +43,10 @@ rule provenance:
 rule page:
     """Write the page of the run."""
     input:
+        **{
+            f"match_{name}": [f"<results>/match/{m}/{name}.{ending}" for m in MATCHINGS]
+            for name, ending in MATCH_FILES.items()
+        },
         rows=[f"<results>/collections/{c}.parquet" for c in COLLECTIONS],
         counts=[f"<results>/collections/{c}.counts.json" for c in COLLECTIONS],
         usage=[f"<results>/embeddings/{c}.usage.json" for c in COLLECTIONS],
@@ -44,17 +55,9 @@ rule page:
         map=[f"<results>/describe/{c}/map.parquet" for c in COLLECTIONS],
         facts=[f"<results>/describe/{c}/facts.json" for c in COLLECTIONS],
         contrast=[f"<results>/describe/{c}/contrast.csv" for c in COLLECTIONS],
-        histories=[
-            f"<results>/encodings/{c}/{e}/history.csv" for c in COLLECTIONS for e in ENCODINGS
-        ],
-        models=[
-            f"<results>/encodings/{c}/{e}/model.safetensors"
-            for c in COLLECTIONS
-            for e in ENCODINGS
-        ],
-        codes=[
-            f"<results>/encodings/{c}/{e}/encoding.arrow" for c in COLLECTIONS for e in ENCODINGS
-        ],
+        histories=[f"<results>/encodings/{c}/{e}/history.csv" for c, e in ENCODED],
+        models=[f"<results>/encodings/{c}/{e}/model.safetensors" for c, e in ENCODED],
+        codes=[f"<results>/encodings/{c}/{e}/encoding.arrow" for c, e in ENCODED],
         relations=[f"<results>/relate/{r}/relations.parquet" for r in RELATIONS],
         ends=[f"<results>/relate/{r}/ends.parquet" for r in RELATIONS],
         scores=[f"<results>/relate/{r}/scores.parquet" for r in RELATIONS],
@@ -78,8 +81,9 @@ rule page:
         "../../envs/base.yaml"
     params:
         collections=COLLECTIONS,
-        encodings=[[c, *map(str, point)] for c in COLLECTIONS for point in SWEEP],
+        encodings=[[c, *map(str, point)] for c in encoded(config) for point in SWEEP],
         relations=RELATIONS,
+        matchings=MATCHINGS,
         correlations=[[r, *map(str, point)] for r in RELATIONS for point in SWEEP],
         config=PUBLIC_CONFIG,
         code=code("report.py", "scripts/crosswalk/page.html.j2", "scripts/crosswalk/page.css"),

@@ -1,0 +1,162 @@
+"""What corresponds in two collections before they are matched, and the maps that follow from it, by regime."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from crosswalk.alignment import FEWEST_ANCHORS, align, fitter, identifiable
+from crosswalk.errors import UserError
+from crosswalk.procrustes import Transform, generalised_procrustes
+from crosswalk.topics import keyword_vectors, pair_topics
+from crosswalk.truth import read_pairs
+
+logger = logging.getLogger(__name__)
+
+FEWEST_WORDS = 100  # shared words that carry a bridge at all
+STATEMENTS = {
+    "none": "both sides have one embedding model; each is centred and compared as it is",
+    "words": "the spaces of two models are bridged by {count} words that both sides use",
+    "anchors": "the spaces are brought together by {count} pairs known to correspond",
+    "topics": "topics of both sides and their keywords are brought together ({count} topics, three sets)",
+    "unsupervised": "the spaces are brought together by their shapes alone",
+}
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The map of each side into the common space, and what is known of them (plain values)."""
+
+    a: Transform
+    b: Transform
+    facts: dict
+
+    def tensors(self):
+        """Both maps as one dict of arrays; `load_maps` takes it back."""
+        return {f"{side}.{key}": value for side in "ab" for key, value in getattr(self, side).tensors().items()}
+
+
+def load_maps(tensors):
+    """The maps of side a and of side b, as `Maps.tensors` gave them."""
+    return tuple(
+        Transform.load({key.removeprefix(f"{side}."): value for key, value in tensors.items() if key[0] == side})
+        for side in "ab"
+    )
+
+
+def read_anchors(settings, a_ids, b_ids, *, key):
+    """Row numbers (k, 2) of the pairs in the user's table of anchors.
+
+    settings: the config's `anchors`; a_ids, b_ids: of all rows; key: of the config, for errors.
+    Raises UserError for a missing column, ids that neither side has, and an id that stands in two pairs.
+    """
+    path, pairs = settings["path"], read_pairs(settings)
+    found = []
+    for name, ids in (("a", a_ids), ("b", b_ids)):
+        place = {row: i for i, row in enumerate(ids)}
+        unknown = [value for value in pairs[name] if value not in place]
+        if unknown:
+            shown = ", ".join(map(repr, unknown[:3]))
+            raise UserError(
+                f"{key}: {len(unknown)} of {len(pairs)} pairs in {path} name ids that side {name} does not have "
+                f"({shown}). Take them out, or draw more rows (sample.n) of that collection."
+            )
+        repeated = pairs[name][pairs[name].duplicated()]
+        if len(repeated):
+            raise UserError(
+                f"{key}: {path} names {repeated.iloc[0]!r} of side {name} in more than one pair. An anchor is one row of "
+                "each side; leave one of its pairs."
+            )
+        found.append([place[value] for value in pairs[name]])
+    if len(pairs) < FEWEST_ANCHORS:
+        raise UserError(f"{key}: {path} holds {len(pairs)} pairs; give {FEWEST_ANCHORS} or more.")
+    return np.array(found, dtype=np.intp).T
+
+
+def align_sides(vectors, mixtures, phrases, *, orders, words, anchors, method, seed):
+    """Find the maps by a method: "none", "words", "anchors", "topics" or "unsupervised".
+
+    vectors: [(n, d), (m, e)]; mixtures: [(n, k), (m, l)] of topics; phrases: for each side a dict of text -> vector;
+    orders: of the rows of each side, by which they are fitted; words: {"topics": side -> keywords, "bridge": list};
+    anchors: (k, 2) row numbers or None; seed: of everything random.
+    Returns Maps. Raises UserError where the method has too little to work with.
+    """
+    a, b = (np.asarray(rows, np.float64)[order] for rows, order in zip(vectors, orders, strict=True))
+    if method == "none":
+        return Maps(_identity(a), _identity(b), {"method": method, "statement": STATEMENTS[method]})
+    if method == "topics":
+        return _by_topics(a, b, [m[o] for m, o in zip(mixtures, orders, strict=True)], phrases, words)
+    known = {}
+    if method == "words":
+        bridge = [word for word in words["bridge"] if word in phrases[0] and word in phrases[1]]
+        if len(bridge) < FEWEST_WORDS:
+            raise UserError(
+                f"The two sides share {len(bridge)} words, too few to bridge two embedding models (at least "
+                f"{FEWEST_WORDS}). Give alignment.anchors, or embed both sides with one model."
+            )
+        known["words"] = tuple(np.array([side[word] for word in bridge]) for side in phrases)
+    if method == "anchors" or (anchors is not None and method == "words"):
+        places = [np.argsort(order) for order in orders]
+        known["anchors"] = np.column_stack([place[column] for place, column in zip(places, anchors.T, strict=True)])
+        known["anchors"] = known["anchors"][np.argsort(known["anchors"][:, 0])]
+    found = align(a, b, **known, seed=seed)
+    count = len(known["words"][0]) if "words" in known else len(known.get("anchors", ()))
+    facts = {
+        "method": method,
+        "map": found.method,
+        "kind": found.transform.kind,
+        "statement": STATEMENTS[method].format(count=f"{count:,}"),
+        "details": _plain(found.diagnostics),
+    }
+    if method != "words":
+        # Words that both models know were embedded, not guessed: only a map that was guessed can be an illusion.
+        prepare = fitter(anchors=known.get("anchors"), method=found.method if known else None, seed=seed)
+        facts["identifiable"] = _plain(identifiable(a, b, prepare, seed=seed))
+    return Maps(found.transform, _identity(b), facts)
+
+
+def _by_topics(a, b, mixtures, phrases, words):
+    """Three corresponding sets: where each topic lies in a, in b, and where its keywords lie (Gower, 1975)."""
+    if a.shape[1] != b.shape[1]:
+        raise UserError(
+            "alignment.method topics: the keywords lie in one space only, and the two models have different ones. "
+            "Set alignment.method: words."
+        )
+    if "both" in words["topics"]:
+        keywords = keyword_vectors(words["topics"]["both"], _known(phrases[0]))
+    else:
+        own = [keyword_vectors(words["topics"][side], _known(known)) for side, known in zip("ab", phrases, strict=True)]
+        pairs = pair_topics(*own)
+        mixtures = [mixture[:, [pair[place] for pair in pairs]] for place, mixture in enumerate(mixtures)]
+        keywords = own[0][[pair.a for pair in pairs]]
+    centres = [mixture.T @ rows / mixture.sum(axis=0)[:, None] for mixture, rows in zip(mixtures, (a, b), strict=True)]
+    found = generalised_procrustes([*centres, keywords])
+    facts = {
+        "method": "topics",
+        "statement": STATEMENTS["topics"].format(count=len(keywords)),
+        "details": {"iterations": len(found.residual), "disparity": _plain(found.disparity)},
+    }
+    return Maps(*found.transforms[:2], facts)
+
+
+def _known(phrases):
+    return lambda texts: np.array([phrases[text] for text in texts])
+
+
+def _identity(rows):
+    """The map that only takes the mean away."""
+    width = rows.shape[1]
+    return Transform(rows.mean(axis=0), np.eye(width), 1.0, np.zeros(width))
+
+
+def _plain(value):
+    """Numbers, lists and dicts as JSON has them."""
+    if hasattr(value, "to_dict"):
+        return _plain(value.to_dict("records"))
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value

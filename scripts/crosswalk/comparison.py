@@ -1,0 +1,129 @@
+"""Two sides ready to be compared: their rows in the order of their ids, and the blocks made of them."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from crosswalk.blocks import dense_block, query_block, sparse_block, spread, strongest
+from crosswalk.errors import UserError
+from crosswalk.terms import letter_rows, word_rows
+
+logger = logging.getLogger(__name__)
+
+HALVES = ("1", "2")
+
+
+@dataclass
+class Side:
+    """One collection as `match` compares it; row i is the same row everywhere, and rows stand in the order of their ids.
+
+    ids, texts: n str; order: (n,), numbers of these rows in the collection; vectors: (n, d) as embedded; aligned: (n, e) in the space of the other side; topics: (n, k) shared
+    mixtures; codes: (n, u) or None; halves: name of a kind ("texts", "vectors", "aligned", "topics", "codes") -> the
+    same of the first and of the second halves of some texts.
+    """
+
+    ids: np.ndarray
+    texts: list
+    order: np.ndarray
+    vectors: np.ndarray
+    aligned: np.ndarray
+    topics: np.ndarray
+    codes: np.ndarray | None = None
+    halves: dict = field(default_factory=dict)
+
+    @property
+    def back(self):
+        """Numbers of the collection's rows in this order: takes an array of these rows back to the collection's order."""
+        return np.argsort(self.order)
+
+
+class Made(NamedTuple):
+    """blocks, spreads: by name; query_weight: of the block "queries"; words: v strings; held: side -> CSR (n, v)."""
+
+    blocks: dict
+    spreads: dict
+    query_weight: float
+    words: list
+    held: dict
+
+
+def order_of(ids):
+    """Row numbers in the order of the ids, so that the order in a file changes nothing."""
+    return np.argsort(np.asarray(ids, dtype=str), kind="stable")
+
+
+def blocks_of(a, b, *, wanted, queries=()):
+    """The blocks of two sides, with parts for the halves of their texts where there are any.
+
+    wanted: names among embedding, code, topics, words, characters; queries: list of (weight, vector or None of a,
+    vector or None of b). A block that tells no row from another is left out, with a warning.
+    Returns Made.
+    """
+    made, weight = {}, 0.0
+    for name, kind in (("embedding", "aligned"), ("code", "codes"), ("topics", "topics")):
+        if name in wanted:
+            made[name] = dense_block(name, _parts(a, b, kind))
+    rows, words = word_rows(*_texts(a, b))  # also told as reasons, so made even where they do not count
+    if "words" in wanted:
+        made["words"] = sparse_block("words", _cut(rows, a, b))
+    if "characters" in wanted:
+        made["characters"] = sparse_block("characters", _cut(letter_rows(*_texts(a, b)), a, b))
+    if any(size > 0 for size, *_ in queries):
+        made["queries"], weight = query_block(_parts(a, b, "vectors"), queries)
+    scales = {name: spread(block) for name, block in made.items()}
+    for name in [name for name, scale in scales.items() if not scale]:
+        logger.warning("%s tell no row from another and are left out", name)
+        del made[name], scales[name]
+    if not made:
+        raise UserError(
+            f"match: nothing tells one row of the {len(a.ids)} and {len(b.ids)} from another. "
+            "See that the texts differ, and that a weight above 0 is given to something that they differ in."
+        )
+    held = {side: rows for side, rows in _cut(rows, a, b).items() if side in "ab"}
+    return Made(made, scales, weight if "queries" in made else 0.0, words, held)
+
+
+def level_groups(a, b, levels, *, queries=()):
+    """Groups that rows of both sides belong to, level by level: list of (int (n,), int (m,)).
+
+    levels: among "queries" and "topics"; a row belongs to the phrase, or topic, in which it stands out most from its
+    own side.
+    """
+    found = []
+    for level in levels:
+        if level == "topics":
+            found.append((strongest(a.topics), strongest(b.topics)))
+        else:
+            both = [phrase for phrase in queries if phrase[0] > 0 and phrase[1] is not None and phrase[2] is not None]
+            found.append(tuple(_towards(side, [phrase[i] for phrase in both]) for i, side in ((1, a), (2, b))))
+    return found
+
+
+def _towards(side, phrases):
+    length = np.linalg.norm(side.vectors, axis=1, keepdims=True)
+    return strongest(side.vectors / np.where(length > 0, length, 1) @ np.array(phrases, dtype=np.float64).T)
+
+
+def _parts(a, b, kind):
+    """Name of a part -> array, of both sides and of the halves of both, if there are any."""
+    parts = {"a": getattr(a, kind), "b": getattr(b, kind)}
+    for name, side in (("a", a), ("b", b)):
+        for number, half in zip(HALVES, side.halves.get(kind, ()), strict=False):
+            parts[name + number] = half
+    return parts
+
+
+def _texts(a, b):
+    """All texts of both sides, and the lists of halves."""
+    halves = [half for side in (a, b) for half in side.halves.get("texts", ())]
+    return [*a.texts, *b.texts], halves
+
+
+def _cut(matrices, a, b):
+    """Sparse rows, made of `_texts`, as parts."""
+    both, *halves = matrices
+    parts = {"a": both[: len(a.texts)], "b": both[len(a.texts) :]}
+    names = [name + number for name, side in (("a", a), ("b", b)) if side.halves.get("texts") for number in HALVES]
+    return parts | dict(zip(names, halves, strict=True))

@@ -1,0 +1,92 @@
+"""Halves of texts: two independent readings of a row, by which a matching can be checked without knowing the truth.
+
+If the halves of one text, each alone, lead to the same partner, what they were compared by is about the row; if they
+lead to different ones, it is about chance. This is split-half reliability (Spearman, 1910) of a nearest neighbour.
+"""
+
+import hashlib
+import re
+
+import numpy as np
+import pandas as pd
+
+SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
+LEAST_WORDS = 2  # of a half; shorter ones say too little to look for a partner
+WORDS_A_PIECE = 4  # where a text has no sentences
+
+
+def split(text):
+    """Every other sentence of a text, and the rest; of a text of one sentence every other four words.
+
+    Returns two strings, or None if one half would be shorter than two words.
+    """
+    pieces = [piece for piece in SENTENCE.split(text) if piece.strip()]
+    if len(pieces) < 2:
+        words = text.split()
+        size = min(WORDS_A_PIECE, max(1, len(words) // 2))
+        pieces = [" ".join(words[i : i + size]) for i in range(0, len(words), size)]
+    halves = " ".join(pieces[::2]), " ".join(pieces[1::2])
+    return halves if min(len(half.split()) for half in halves) >= LEAST_WORDS else None
+
+
+def draw(ids, texts, *, count, seed):
+    """Split a sample of texts, the same whatever the order of the rows.
+
+    ids, texts: n strings; count: texts to split at most. Rows whose text cannot be split are passed over.
+    Returns a DataFrame with the columns id, first, second, sorted by id.
+    """
+    order = sorted(range(len(ids)), key=lambda i: hashlib.blake2b(f"{seed} {ids[i]}".encode(), digest_size=8).digest())
+    found = []
+    for i in order:
+        if len(found) >= count:
+            break
+        if halves := split(texts[i]):
+            found.append((ids[i], *halves))
+    return pd.DataFrame(sorted(found), columns=["id", "first", "second"]).astype(object)
+
+
+def agreement(first, second):
+    """How well two readings of the same rows agree on the partner.
+
+    first, second: float (n, m) scores of n rows with the same m candidates.
+    Returns (reciprocal rank (n,), same (n,)): the mean of both ways of 1 / rank that the one reading's choice has in the
+    other's list, and whether both choose the same. Candidates that tie with the choice count half.
+    """
+    rows = np.arange(len(first))
+    choices = [np.argmax(scores, axis=1) for scores in (first, second)]
+    reciprocal = np.zeros(len(first))
+    for scores, choice in ((second, choices[0]), (first, choices[1])):
+        own = scores[rows, choice][:, None]
+        above, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1) - 1
+        reciprocal += 0.5 / (1 + above + equal / 2)
+    return reciprocal, choices[0] == choices[1]
+
+
+def shuffled(first, second, *, permutations, seed):
+    """What `agreement` is worth when the second reading belongs to another row: the null of popular candidates.
+
+    Returns (mean reciprocal rank of the choice (permutations,)), each permutation without a row that keeps its own.
+    """
+    rng = np.random.default_rng(seed)
+    n = len(first)
+    choices = [np.argmax(scores, axis=1) for scores in (first, second)]
+    worth = [_worth(second, choices[0]), _worth(first, choices[1])]
+    found = np.empty(permutations)
+    for i in range(permutations):
+        # a cyclic shift of a random order leaves no row in its place
+        order = rng.permutation(n)
+        other = np.empty(n, dtype=np.intp)
+        other[order] = np.roll(order, 1)
+        found[i] = (worth[0][other, np.arange(n)].mean() + worth[1][np.arange(n), other].mean()) / 2
+    return found
+
+
+def _worth(scores, choices):
+    """1 / rank that the choice of each row j would have in the list of each row i; float (n, n)."""
+    found = np.empty((len(scores), len(choices)))
+    for i, row in enumerate(scores):
+        ordered, values = np.sort(row), row[choices]
+        above = len(row) - np.searchsorted(ordered, values, side="right")
+        equal = len(row) - above - np.searchsorted(ordered, values, side="left") - 1
+        found[i] = 1 / (1 + above + equal / 2)
+    return found
