@@ -4,6 +4,7 @@ from crosswalk.job import device, start
 
 log = start(snakemake)
 
+from crosswalk.bridge import bridge_texts
 from crosswalk.embedding import embed, open_embedder, open_store, vector_metadata
 from crosswalk.files import read_json, read_parquet, write_json, write_vectors
 from crosswalk.models import embedding_of
@@ -18,10 +19,10 @@ embedder = open_embedder(
 )
 store = open_store(embedder, snakemake.config["cache"])
 halves, words = read_parquet(source.halves), read_json(source.keywords)
+shared = {*words["bridge"], *bridge_texts(halves, params.texts)} if params.bridge else set()
 halves = halves[halves["side"] == snakemake.wildcards.side]
 keywords = {word for topics in words["topics"].values() for topic in topics for word, _ in topic}
-bridge = words["bridge"] if params.bridge else []
-phrases = sorted({*keywords, *bridge, *filter(None, params.phrases)})
+phrases = sorted({*keywords, *shared, *filter(None, params.phrases)})
 texts = [*phrases, *halves["first"], *halves["second"]]
 vectors, usage = embed(texts, embedder, store=store) if texts else (None, {})
 about = vector_metadata(embedder, vectors)

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from crosswalk.alignment import FEWEST_ANCHORS, align, fitter, identifiable
 from crosswalk.errors import UserError
@@ -37,9 +38,9 @@ class Maps:
 
 
 def load_maps(tensors):
-    """The maps of side a and of side b, as `Maps.tensors` gave them."""
+    """The maps of side a and of side b, from a dict that `Maps.tensors` gave."""
     return tuple(
-        Transform.load({key.removeprefix(f"{side}."): value for key, value in tensors.items() if key[0] == side})
+        Transform.load({key[2:]: value for key, value in tensors.items() if key.startswith(f"{side}.")})
         for side in "ab"
     )
 
@@ -48,9 +49,10 @@ def read_anchors(settings, a_ids, b_ids, *, key):
     """Row numbers (k, 2) of the pairs in the user's table of anchors.
 
     settings: the config's `anchors`; a_ids, b_ids: of all rows; key: of the config, for errors.
-    Raises UserError for a missing column, ids that neither side has, and an id that stands in two pairs.
+    Raises UserError for a missing column, an id that its side does not have, one that stands in two pairs, and fewer
+    than three pairs.
     """
-    path, pairs = settings["path"], read_pairs(settings)
+    path, pairs = settings["path"], read_pairs(settings, key=key)
     found = []
     for name, ids in (("a", a_ids), ("b", b_ids)):
         place = {row: i for i, row in enumerate(ids)}
@@ -64,8 +66,8 @@ def read_anchors(settings, a_ids, b_ids, *, key):
         repeated = pairs[name][pairs[name].duplicated()]
         if len(repeated):
             raise UserError(
-                f"{key}: {path} names {repeated.iloc[0]!r} of side {name} in more than one pair. An anchor is one row of "
-                "each side; leave one of its pairs."
+                f"{key}: {path} names {repeated.iloc[0]!r} of side {name} in more than one pair. An anchor is one row "
+                "of each side; leave one of its pairs."
             )
         found.append([place[value] for value in pairs[name]])
     if len(pairs) < FEWEST_ANCHORS:
@@ -77,9 +79,10 @@ def align_sides(vectors, mixtures, phrases, *, orders, words, anchors, method, s
     """Find the maps by a method: "none", "words", "anchors", "topics" or "unsupervised".
 
     vectors: [(n, d), (m, e)]; mixtures: [(n, k), (m, l)] of topics; phrases: for each side a dict of text -> vector;
-    orders: of the rows of each side, by which they are fitted; words: {"topics": side -> keywords, "bridge": list};
-    anchors: (k, 2) row numbers or None; seed: of everything random.
-    Returns Maps. Raises UserError where the method has too little to work with.
+    orders: of the rows of each side, by which they are fitted; words: {"topics": side or "both" -> keywords, "bridge":
+    list}; anchors: (k, 2) row numbers or None, which with "words" only measure the map; seed: of everything random.
+    Returns Maps, the same bytes for any order of rows and anchors. Raises UserError where the method has too little to
+    work with.
     """
     a, b = (np.asarray(rows, np.float64)[order] for rows, order in zip(vectors, orders, strict=True))
     if method == "none":
@@ -117,26 +120,41 @@ def align_sides(vectors, mixtures, phrases, *, orders, words, anchors, method, s
 
 def _by_topics(a, b, mixtures, phrases, words):
     """Three corresponding sets: where each topic lies in a, in b, and where its keywords lie (Gower, 1975)."""
-    if a.shape[1] != b.shape[1]:
-        raise UserError(
-            "alignment.method topics: the keywords lie in one space only, and the two models have different ones. "
-            "Set alignment.method: words."
-        )
     if "both" in words["topics"]:
         keywords = keyword_vectors(words["topics"]["both"], _known(phrases[0]))
     else:
+        if a.shape[1] != b.shape[1]:
+            raise UserError(
+                "alignment.method: topics of two models are paired by their keywords, which lie in two spaces here. "
+                "Set topics.mode: joint, or alignment.method: words."
+            )
         own = [keyword_vectors(words["topics"][side], _known(known)) for side, known in zip("ab", phrases, strict=True)]
         pairs = pair_topics(*own)
         mixtures = [mixture[:, [pair[place] for pair in pairs]] for place, mixture in enumerate(mixtures)]
         keywords = own[0][[pair.a for pair in pairs]]
-    centres = [mixture.T @ rows / mixture.sum(axis=0)[:, None] for mixture, rows in zip(mixtures, (a, b), strict=True)]
-    found = generalised_procrustes([*centres, keywords])
+    centres = [_centres(mixture, rows) for mixture, rows in zip(mixtures, (a, b), strict=True)]
+    try:
+        found = generalised_procrustes([*centres, keywords])
+    except ValueError as error:  # one topic, or topics that all lie in one place
+        raise UserError(
+            f"alignment.method: the {len(keywords)} topics cannot bring the two spaces together ({error}). "
+            "Ask for more topics, or set another method."
+        ) from error
     facts = {
         "method": "topics",
         "statement": STATEMENTS["topics"].format(count=len(keywords)),
         "details": {"iterations": len(found.residual), "disparity": _plain(found.disparity)},
     }
     return Maps(*found.transforms[:2], facts)
+
+
+def _centres(mixture, rows):
+    """Where the topics lie among rows: their mean, weighted by the mixture; NaN for a topic that no row is of."""
+    mixture = np.asarray(mixture, np.float64)
+    weight = mixture.sum(axis=0)[:, None]
+    with threadpool_limits(1):
+        sums = mixture.T @ rows
+    return np.divide(sums, weight, out=np.full_like(sums, np.nan), where=weight > 0)
 
 
 def _known(phrases):

@@ -21,7 +21,7 @@ from crosswalk.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-FUNCTION_FIELDS = ("id", "package", "module", "summary", "description")
+FUNCTION_FIELDS = ("id", "package", "module", "name", "summary", "description")
 PARAMETER_FIELDS = ("id", "group", "package", "name", "type", "description")
 
 # Parts of a module's dotted name that mark tests, vendored code and build tools.
@@ -121,8 +121,8 @@ def walk(package: str) -> tuple[list[dict], list[dict]]:
             continue
         if inspect.isclass(item) and not documentation.parameters:
             documentation = documentation._replace(parameters=read(_own(item.__init__)).parameters)
-        module = name.rpartition(".")[0]
-        row = (name, package, module, documentation.summary, documentation.description)
+        module, _, last = name.rpartition(".")
+        row = (name, package, module, last, documentation.summary, documentation.description)
         functions.append(dict(zip(FUNCTION_FIELDS, row, strict=True)))
         for one in documentation.parameters:
             row = (f"{name}:{one.name}", name, package, one.name, one.type, one.description)

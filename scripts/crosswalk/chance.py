@@ -4,16 +4,26 @@ The decoys of b are rows that never were: each principal component (each term, o
 another row of b. They have the spread of b and its values, and nothing that belongs together. A pair is nearer than
 chance if its score is seldom reached by the best of as many decoys. The idea is that of target and decoy search in
 proteomics (Elias and Gygi, 2007); the list is then cut by the procedure of Benjamini and Hochberg (1995).
+
+What decoys lack is what real rows share by their kind: blocks that say the same of a row, words that come together.
+Their scores are therefore stretched to the spread that the scores with all real rows but the best have. Rows that lie
+in tight groups still come nearer to one another than decoys do: what is nearer than chance may be of the right group
+without being the right row.
 """
 
 import numpy as np
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from crosswalk.blocks import Block, Combined, Features, sparse_features
+from crosswalk.blocks import Block, Combined, Features, evenly, sparse_features
 
 SAMPLED = 2000  # rows of a that look among the decoys
+LEAST = 500  # best decoys that are wanted where a has fewer rows: a p-value is no finer than their number
+DECOYS = 200_000  # made for that at most
+OTHERS = 10  # rows of b without which the spread of scores cannot be told
+ROUNDS = 5  # of moving terms that a decoy got twice
 PARTS = 1 << 22  # scores held at once
+ROUNDING = 1e-5  # of the greatest score: scores this near to each other count as equal
 
 
 def decoys(block, *, seed):
@@ -28,20 +38,29 @@ def decoys(block, *, seed):
 
 
 def null_scores(blocks, coefficients, *, seed):
-    """Score of the best decoy for each of up to 2,000 rows of a, sorted; float32 (rows,)."""
-    n = len(blocks[0].parts["a"].dense)
-    drawn = np.unique(np.linspace(0, n - 1, min(n, SAMPLED)).astype(np.intp))
-    made = [decoys(block, seed=seed + 1000 * i) for i, block in enumerate(blocks)]
-    thin = [block._replace(parts={**block.parts, "a": block.parts["a"].take(drawn)}) for block in made]
-    scores = Combined(thin, coefficients)
-    step = max(1, PARTS // scores.shape[1])
-    best = [scores.rows(start, start + step).max(axis=1) for start in range(0, len(drawn), step)]
-    return np.sort(np.concatenate(best))
+    """Score of the best decoy for each of up to 2,000 rows of a, sorted; float32 (rows,).
+
+    Where a has fewer than 500 rows each looks among several sets of decoys, so that there are more scores than rows.
+    """
+    n, m = (len(blocks[0].parts[side].dense) for side in "ab")
+    drawn = evenly(n, SAMPLED)
+    thin = [block._replace(parts={**block.parts, "a": block.parts["a"].take(drawn)}) for block in blocks]
+    real = _tops(Combined(thin, coefficients))
+    seeds = np.random.SeedSequence(seed).spawn(max(1, min(-(-LEAST // len(drawn)), DECOYS // m)))
+    best = []
+    for one in seeds:
+        made = [decoys(block, seed=own) for block, own in zip(thin, one.spawn(len(thin)), strict=True)]
+        best.append(_stretched(_tops(Combined(made, coefficients)), real))
+    return np.sort(np.concatenate(best)).astype(np.float32)
 
 
 def chance(scores, null):
-    """Share of the rows whose best decoy is at least as near; the p-value of each score; float64, at least 1/(n + 1)."""
-    above = len(null) - np.searchsorted(null, scores, side="left")
+    """Share of the rows whose best decoy is at least as near; the p-value of each score; float64, at least 1/(n + 1).
+
+    scores: any number of them; null: (n,) from `null_scores`. Scores that differ by rounding count as equally near.
+    """
+    slack = ROUNDING * np.abs(null).max(initial=0.0)
+    above = len(null) - np.searchsorted(null, np.asarray(scores) - slack, side="left")
     return (above + 1) / (len(null) + 1)
 
 
@@ -56,29 +75,57 @@ def threshold(best, null, *, level):
     return float(values[kept[-1]]) if len(kept) else float("inf")
 
 
+def _tops(scores):
+    """Best score of each row, and mean and deviation of its others; float64 (n, 3), without deviation for few others."""
+    (n, m), found = scores.shape, []
+    step = max(1, PARTS // m)
+    for start in range(0, n, step):
+        rows = scores.rows(start, start + step)
+        best = rows.max(axis=1).astype(np.float64)
+        others = max(m - 1, 1)
+        mean = (rows.sum(axis=1, dtype=np.float64) - best) / others
+        square = (np.einsum("ij,ij->i", rows, rows, dtype=np.float64) - best**2) / others
+        deviation = np.sqrt(np.maximum(square - mean**2, 0)) if others >= OTHERS else np.zeros(len(rows))
+        found.append(np.column_stack([best, mean, deviation]))
+    return np.concatenate(found)
+
+
+def _stretched(made, real):
+    """Best scores of decoys, brought to the mean and deviation that scores with real rows have."""
+    known = (made[:, 2] > ROUNDING * np.abs(made[:, 0])) & (real[:, 2] > 0)
+    times = np.divide(real[:, 2], made[:, 2], out=np.ones(len(made)), where=known)
+    return np.where(known, real[:, 1] + (made[:, 0] - made[:, 1]) * times, made[:, 0])
+
+
 def _shuffle_dense(rows, rng):
+    """Every principal component keeps its values; which row each stands in is shuffled, and rows are as long as before."""
     if not rows.any():
         return rows
     with threadpool_limits(1):
         values = rows.astype(np.float64)
         _, axes = np.linalg.eigh(values.T @ values)
-        scores = values @ axes
-    mixed = np.column_stack([column[rng.permutation(len(column))] for column in scores.T]) @ axes.T
-    # as long as real rows are, whatever the mixture made of them
-    length = np.linalg.norm(mixed, axis=1)
-    own = np.linalg.norm(values, axis=1)
+        mixed = rng.permuted(values @ axes, axis=0) @ axes.T
+    length, own = (np.sqrt(np.einsum("ij,ij->i", part, part)) for part in (mixed, values))
     return (mixed * (own / np.where(length > 0, length, 1))[:, None]).astype(np.float32)
 
 
 def _raw(features):
-    """The rows that sparse features were made of."""
+    """The rows that sparse features of b were made of; those that say nothing are empty."""
     scale = features.dense[:, 0]
-    return sparse.csr_matrix(
-        sparse.diags(np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)) @ features.terms
-    )
+    terms = features.terms.copy()
+    terms.data /= np.repeat(scale, np.diff(terms.indptr))
+    return terms
 
 
 def _shuffle_sparse(rows, rng):
     """Every stored value keeps its column; which row it stands in is shuffled, so that rows keep their number of terms."""
-    own = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-    return sparse.csr_matrix((rows.data, (rng.permutation(own), rows.indices)), shape=rows.shape)
+    row = rng.permutation(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)))
+    for _ in range(ROUNDS):  # terms that a row got twice change places with others
+        place = row * rows.shape[1] + rows.indices
+        order = np.argsort(place, kind="stable")
+        twice = order[1:][np.diff(place[order]) == 0]
+        if not len(twice):
+            break
+        moved = np.union1d(twice, rng.integers(len(row), size=len(twice)))
+        row[moved] = rng.permutation(row[moved])
+    return sparse.csr_matrix((rows.data, (row, rows.indices)), shape=rows.shape)

@@ -7,21 +7,24 @@ from typing import NamedTuple
 import numpy as np
 
 from crosswalk.blocks import dense_block, query_block, sparse_block, spread, strongest
+from crosswalk.description import cluster
 from crosswalk.errors import UserError
 from crosswalk.terms import letter_rows, word_rows
 
 logger = logging.getLogger(__name__)
 
 HALVES = ("1", "2")
+CLUSTERS = 16  # of the level of that name: as many as topics by default
 
 
 @dataclass
 class Side:
-    """One collection as `match` compares it; row i is the same row everywhere, and rows stand in the order of their ids.
+    """One collection as `match` compares it; row i is the same row everywhere, rows stand in the order of their ids.
 
-    ids, texts: n str; order: (n,), numbers of these rows in the collection; vectors: (n, d) as embedded; aligned: (n, e) in the space of the other side; topics: (n, k) shared
-    mixtures; codes: (n, u) or None; halves: name of a kind ("texts", "vectors", "aligned", "topics", "codes") -> the
-    same of the first and of the second halves of some texts.
+    ids, texts: n str; order: (n,), numbers of these rows in the collection; vectors: (n, d) as embedded; aligned:
+    (n, e) in the space that both sides share; topics: (n, k) mixtures of shared topics; codes: (n, u) or None; halves:
+    name of a kind ("texts", "vectors", "aligned", "topics", "codes") -> the same of the first and of the second halves
+    of some texts.
     """
 
     ids: np.ndarray
@@ -35,7 +38,7 @@ class Side:
 
     @property
     def back(self):
-        """Numbers of the collection's rows in this order: takes an array of these rows back to the collection's order."""
+        """Takes an array of these rows back to the collection's order; (n,) numbers of rows."""
         return np.argsort(self.order)
 
 
@@ -54,13 +57,27 @@ def order_of(ids):
     return np.argsort(np.asarray(ids, dtype=str), kind="stable")
 
 
-def blocks_of(a, b, *, wanted, queries=()):
+def centred(rows):
+    """Unit rows about the mean of their side; float64 (n, d), in which a large constant added to a side cancels."""
+    rows = np.asarray(rows, dtype=np.float64)
+    rows = rows - rows.mean(axis=0)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(length > 0, length, 1)
+
+
+def blocks_of(a, b, *, wanted, queries=(), key="match"):
     """The blocks of two sides, with parts for the halves of their texts where there are any.
 
     wanted: names among embedding, code, topics, words, characters; queries: list of (weight, vector or None of a,
-    vector or None of b). A block that tells no row from another is left out, with a warning.
-    Returns Made.
+    vector or None of b); key: of the config, for errors. A block that tells no row from another is left out, with a
+    warning. Returns Made. Raises UserError if a side has one row only, or if no block is left.
     """
+    for name, side in (("a", a), ("b", b)):
+        if len(side.ids) < 2:
+            raise UserError(
+                f"{key}.{name}: the collection has one row only; rows are compared by what sets each apart from the "
+                "others of its side. Give it two rows or more."
+            )
     made, weight = {}, 0.0
     for name, kind in (("embedding", "aligned"), ("code", "codes"), ("topics", "topics")):
         if name in wanted:
@@ -78,27 +95,50 @@ def blocks_of(a, b, *, wanted, queries=()):
         del made[name], scales[name]
     if not made:
         raise UserError(
-            f"match: nothing tells one row of the {len(a.ids)} and {len(b.ids)} from another. "
+            f"{key}: nothing tells one row of the {len(a.ids)} and {len(b.ids)} from another. "
             "See that the texts differ, and that a weight above 0 is given to something that they differ in."
         )
     held = {side: rows for side, rows in _cut(rows, a, b).items() if side in "ab"}
     return Made(made, scales, weight if "queries" in made else 0.0, words, held)
 
 
-def level_groups(a, b, levels, *, queries=()):
+def level_groups(a, b, levels, *, queries=(), seed=0, key="match"):
     """Groups that rows of both sides belong to, level by level: list of (int (n,), int (m,)).
 
-    levels: among "queries" and "topics"; a row belongs to the phrase, or topic, in which it stands out most from its
-    own side.
+    levels: among "queries", "topics" and "clusters"; a row belongs to the phrase, or topic, in which it stands out most
+    from its own side, or to its cluster among the aligned rows of both sides; seed: of k-means; key: of the config, for
+    errors. Raises UserError where there are fewer than two groups to belong to.
     """
+    made = {"queries": _by_queries, "topics": _by_topics, "clusters": _by_clusters}
     found = []
     for level in levels:
-        if level == "topics":
-            found.append((strongest(a.topics), strongest(b.topics)))
-        else:
-            both = [phrase for phrase in queries if phrase[0] > 0 and phrase[1] is not None and phrase[2] is not None]
-            found.append(tuple(_towards(side, [phrase[i] for phrase in both]) for i, side in ((1, a), (2, b))))
+        groups, cure = made[level](a, b, queries, seed)
+        if groups is None:
+            raise UserError(f"{key}.recursion: {level} puts all rows into one group. {cure}, or take {level} out.")
+        logger.info("%s: %d groups matched first", level, len(np.unique(np.concatenate(groups))))
+        found.append(groups)
     return found
+
+
+def _by_queries(a, b, queries, seed):
+    both = [phrase for phrase in queries if phrase[0] > 0 and phrase[1] is not None and phrase[2] is not None]
+    if len(both) < 2:
+        return None, "Give two queries or more that have a weight and a phrase for either side"
+    return tuple(_towards(side, [phrase[i] for phrase in both]) for i, side in ((1, a), (2, b))), None
+
+
+def _by_topics(a, b, queries, seed):
+    if a.topics.shape[1] < 2:
+        return None, "Lower topics.floor, so that more topics are paired"
+    return (strongest(a.topics), strongest(b.topics)), None
+
+
+def _by_clusters(a, b, queries, seed):
+    together = np.vstack([centred(side.aligned) for side in (a, b)])
+    found = cluster(together, clusters=CLUSTERS, seed=seed) - 1
+    if found.max() < 1:
+        return None, "The embeddings are all the same"
+    return (found[: len(a.ids)], found[len(a.ids) :]), None
 
 
 def _towards(side, phrases):

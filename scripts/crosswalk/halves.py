@@ -16,17 +16,18 @@ WORDS_A_PIECE = 4  # where a text has no sentences
 
 
 def split(text):
-    """Every other sentence of a text, and the rest; of a text of one sentence every other four words.
+    """Every other sentence of a text, and the rest; where that leaves too little, every other four words.
 
     Returns two strings, or None if one half would be shorter than two words.
     """
-    pieces = [piece for piece in SENTENCE.split(text) if piece.strip()]
-    if len(pieces) < 2:
-        words = text.split()
-        size = min(WORDS_A_PIECE, max(1, len(words) // 2))
-        pieces = [" ".join(words[i : i + size]) for i in range(0, len(words), size)]
-    halves = " ".join(pieces[::2]), " ".join(pieces[1::2])
-    return halves if min(len(half.split()) for half in halves) >= LEAST_WORDS else None
+    words = text.split()
+    size = min(WORDS_A_PIECE, max(1, len(words) // 2))
+    sentences = [piece for piece in SENTENCE.split(text) if piece.strip()]
+    for pieces in (sentences, [" ".join(words[i : i + size]) for i in range(0, len(words), size)]):
+        halves = " ".join(pieces[::2]), " ".join(pieces[1::2])
+        if min(len(half.split()) for half in halves) >= LEAST_WORDS:
+            return halves
+    return None
 
 
 def draw(ids, texts, *, count, seed):
@@ -50,27 +51,33 @@ def agreement(first, second):
 
     first, second: float (n, m) scores of n rows with the same m candidates.
     Returns (reciprocal rank (n,), same (n,)): the mean of both ways of 1 / rank that the one reading's choice has in the
-    other's list, and whether both choose the same. Candidates that tie with the choice count half.
+    other's list, and whether both choose the same. Candidates that tie with the choice count half; a reading to which
+    all candidates are equal chooses none, and its row is worth what a tie of all is.
     """
-    rows = np.arange(len(first))
+    rows, m = np.arange(len(first)), first.shape[1]
     choices = [np.argmax(scores, axis=1) for scores in (first, second)]
+    silent = _silent(first) | _silent(second)
     reciprocal = np.zeros(len(first))
     for scores, choice in ((second, choices[0]), (first, choices[1])):
         own = scores[rows, choice][:, None]
-        above, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1) - 1
+        above, equal = np.count_nonzero(scores > own, axis=1), np.count_nonzero(scores == own, axis=1) - 1
         reciprocal += 0.5 / (1 + above + equal / 2)
-    return reciprocal, choices[0] == choices[1]
+    reciprocal[silent] = _tie_of_all(m)
+    return reciprocal, (choices[0] == choices[1]) & ~silent
 
 
 def shuffled(first, second, *, permutations, seed):
     """What `agreement` is worth when the second reading belongs to another row: the null of popular candidates.
 
-    Returns (mean reciprocal rank of the choice (permutations,)), each permutation without a row that keeps its own.
+    first, second: as in `agreement`, at least two rows.
+    Returns the mean reciprocal rank of each permutation, float64 (permutations,); none leaves a row its own.
     """
     rng = np.random.default_rng(seed)
     n = len(first)
+    if n < 2:
+        raise ValueError(f"{n} rows cannot be given one another's readings; at least 2 are needed")
     choices = [np.argmax(scores, axis=1) for scores in (first, second)]
-    worth = [_worth(second, choices[0]), _worth(first, choices[1])]
+    worth = [_worth(second, choices[0], _silent(first)), _worth(first, choices[1], _silent(second))]
     found = np.empty(permutations)
     for i in range(permutations):
         # a cyclic shift of a random order leaves no row in its place
@@ -81,12 +88,24 @@ def shuffled(first, second, *, permutations, seed):
     return found
 
 
-def _worth(scores, choices):
-    """1 / rank that the choice of each row j would have in the list of each row i; float (n, n)."""
+def _worth(scores, choices, silent):
+    """1 / rank that the choice of each row j would have in the list of each row i; float (n, n).
+
+    silent: rows j that have no choice.
+    """
     found = np.empty((len(scores), len(choices)))
     for i, row in enumerate(scores):
         ordered, values = np.sort(row), row[choices]
         above = len(row) - np.searchsorted(ordered, values, side="right")
         equal = len(row) - above - np.searchsorted(ordered, values, side="left") - 1
         found[i] = 1 / (1 + above + equal / 2)
+    found[:, silent] = _tie_of_all(scores.shape[1])
     return found
+
+
+def _silent(scores):
+    return scores.max(axis=1) == scores.min(axis=1)
+
+
+def _tie_of_all(m):
+    return 1 / (1 + (m - 1) / 2)

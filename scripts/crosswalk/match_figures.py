@@ -22,6 +22,7 @@ COLOURS = (
 )
 OTHERS = "#8a8a8a"  # of topics beyond those
 SHADES = 9  # levels of red, green and blue that mixed colours are rounded to; one path for each colour that occurs
+SIDES = (svg.SERIES[0], svg.SERIES[4])  # blue and amber, which differ in lightness too
 HEIGHT, WIDTH = 4.0, 5.4
 RING = 0.25  # inches between the middles of two numbers, so that neither hides the other
 
@@ -43,12 +44,12 @@ def clouds(a, b, *, names: Sequence[str], pairs=()) -> str:
     with svg.style():
         figure, axes = _plane(np.concatenate([a, b]), top=0.9)
         if len(a):
-            svg.dots(axes, *a.T, total=0, color=svg.SERIES[0], size=3.2, alpha=0.75)
+            svg.dots(axes, *a.T, total=0, color=SIDES[0], size=3.2, alpha=0.75)
         if len(b):
-            svg.crosses(figure, axes, *b.T, color=svg.SERIES[1])
-        svg.strokes(axes, a[pairs[:, 0]], b[pairs[:, 1]], color=svg.INK, lw=0.7, alpha=0.55)
+            svg.crosses(figure, axes, *b.T, color=SIDES[1], lw=0.95)
+        svg.strokes(axes, a[pairs[:, 0]], b[pairs[:, 1]], color=svg.INK, lw=0.7, alpha=0.45)
         marks = [("o", {"mew": 0}), ("+", {"mew": 1.4})]
-        for name, (mark, style), colour in zip(names, marks, svg.SERIES, strict=False):
+        for name, (mark, style), colour in zip(names, marks, SIDES, strict=True):
             axes.plot([], [], mark, ms=6.5, color=colour, label=name.replace("_", " "), **style)
         axes.legend(
             loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, borderaxespad=0.2, handletextpad=0.2

@@ -149,7 +149,9 @@ def _maps(m, sides):
         points = [clouds[side][[f"x_{when}", f"y_{when}"]].to_numpy(float)[kept[side]] for side in "ab"]
         if np.isfinite(np.concatenate(points)).all():
             panels[when] = figures.clouds(*points, names=names, pairs=joined)
-    drawn = {"clouds": {"panels": panels, "lines": len(pairs), "matched": total, "shown": _shown(kept, clouds)}}
+    widths = {side.vectors.shape[1] for side in sides.values()}
+    told = {"lines": len(pairs), "matched": total, "shown": _shown(kept, clouds), "apart": len(widths) > 1}
+    drawn = {"clouds": {"panels": panels} | told}
     if len(m.topics) and m.a_mixtures.size and m.b_mixtures.size and "after" in panels:
         drawn["topics"] = _topic_maps(m, sides, clouds, order, kept)
     return drawn if panels else {}
@@ -173,7 +175,7 @@ def _topic_maps(m, sides, clouds, order, kept):
     """The rows of each side in the colours of their topics, in the plane of the aligned clouds, and one legend."""
     shares = np.array([m.a_mixtures.mean(axis=0), m.b_mixtures.mean(axis=0)], dtype=float)
     colours = figures.topic_colours(shares.sum(axis=0))
-    topics = {number: str(row["keywords"]).split(", ") for number, row, _ in shared_topics(m.topics)}
+    words = _first_words(m.topics)
     plane = np.concatenate([clouds[s].iloc[kept[s]][["x_after", "y_after"]].to_numpy(float) for s in "ab"])
     numbers = [i if colour != figures.OTHERS else 0 for i, colour in enumerate(colours, 1)]
     panels = []
@@ -183,11 +185,23 @@ def _topic_maps(m, sides, clouds, order, kept):
         svg = figures.topic_map(points, mixtures[rows], colours=colours, numbers=numbers, around=plane)
         panels.append((sides[side].name, svg))
     legend = [
-        {"number": n, "colour": colour, "keywords": ", ".join(topics.get(n, [])[:KEYWORDS])}
+        {"number": n, "colour": colour, "keywords": words.get(n, [])}
         for n, colour in zip(numbers, colours, strict=True)
         if n
     ]
     return {"panels": panels, "legend": legend, "others": len(colours) - len(legend), "grey": figures.OTHERS}
+
+
+def _first_words(table):
+    """Number of a column of the mixtures -> its first keywords, told apart by side where each has topics of its own."""
+    named = [(n, row) for n, *pair in shared_topics(table) for row in pair if row]
+    if not named:  # nothing is paired: a column is one topic of a and another of b
+        named = [(int(row["topic"]), row) for row in table.to_dict("records")]
+    words = {}
+    for number, row in named:
+        first = ", ".join(str(row["keywords"]).split(", ")[:KEYWORDS])
+        words.setdefault(number, []).append((row["side"], first))
+    return words
 
 
 def shared_topics(table):

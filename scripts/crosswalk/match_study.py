@@ -10,7 +10,8 @@ from safetensors.numpy import load_file
 
 from crosswalk import truth as judging
 from crosswalk.anchors import load_maps
-from crosswalk.blocks import Block, Combined, Levelled, dense_block
+from crosswalk.blocks import Block, Combined, dense_block
+from crosswalk.coherence import diversity
 from crosswalk.comparison import Made, Side, blocks_of, level_groups, order_of
 from crosswalk.files import read_vectors
 from crosswalk.matching import Matched, match, nearest
@@ -21,13 +22,17 @@ logger = logging.getLogger(__name__)
 
 SURE = 0.05  # p-value of the agreement of halves from which a matching says something
 RESAMPLES = 1000
-EMPTY = "agreement", "same"
+SAMPLED = 2000  # rows of a on which stability is measured
 
 
 @dataclass(frozen=True)
 class Study:
-    """queries: list of (weight, vector of a or None, vector of b or None); pairs: of topics, with mode "separate";
-    keywords: side or "both" -> topics; coherence: likewise; again: seed's other mixtures {side: (n, k)} or None."""
+    """What a matching has besides its rows.
+
+    queries: list of (weight, vector of a or None, vector of b or None); pairs: of topics, list of `topics.Pair`, with
+    mode "separate", else None; words: `topic_study.Found.keywords`; again: mixtures of another seed, side -> (n, k), or
+    None where the topics of two models had to be paired.
+    """
 
     queries: list
     pairs: list | None
@@ -50,8 +55,8 @@ def sides_from(source, rows, halves, words, params):
     """Read both sides of a matching.
 
     source: the rule's input files; rows: side -> table of the collection; halves: table of split texts; words: what
-    `topic_study` wrote; params: collections' preambles, `queries` (list of (weight, phrase of a, phrase of b)) and
-    `floor` of paired topics. Returns (side -> Side, Study).
+    `topic_study` wrote; params: `preambles` of the two collections, `queries` (list of (weight, phrase of a, phrase of
+    b)) and `floor` of paired topics. Returns (side -> Side, Study).
     """
     maps = load_maps(load_file(source.maps))
     phrases, sides, again = {}, {}, {}
@@ -70,7 +75,7 @@ def sides_from(source, rows, halves, words, params):
             texts=[texts[i] for i in order],
             order=order,
             vectors=vectors[order],
-            aligned=transform.apply(vectors)[order].astype(np.float32),
+            aligned=transform.apply(vectors[order]).astype(np.float32),  # sorted first: BLAS rounds by place
             topics=read("mixtures")[order],
             halves={
                 "texts": [own[part].tolist() for part in ("first", "second")],
@@ -84,8 +89,8 @@ def sides_from(source, rows, halves, words, params):
         if not len(own):
             side.halves = {}
         sides[name], again[name] = side, read("again")[order]
-        texts, embedded, _ = read_vectors(source[f"{name}_phrases"])
-        phrases[name] = dict(zip(texts, embedded, strict=True)), transform
+        known, embedded, _ = read_vectors(source[f"{name}_phrases"])
+        phrases[name] = dict(zip(known, embedded, strict=True)), transform
     pairs = _pair(sides, words, phrases, floor=params.floor)
     queries = [
         (weight, *(phrases[name][0][phrase] if phrase else None for name, phrase in (("a", one), ("b", other))))
@@ -102,7 +107,7 @@ def run(sides, study, truths, *, facts, settings, seed, key):
     """
     a, b = sides["a"], sides["b"]
     given = {name: weight for name, weight in settings["weights"].items() if weight == "auto" or weight > 0}
-    made = blocks_of(a, b, wanted=set(given), queries=study.queries)
+    made = blocks_of(a, b, wanted=set(given), queries=study.queries, key=key)
     readings = _readings(made)
     weighting = choose(readings, given, scales=made.spreads)
     weights = weighting.weights | ({"queries": made.query_weight} if "queries" in made.blocks else {})
@@ -110,7 +115,7 @@ def run(sides, study, truths, *, facts, settings, seed, key):
     names = [name for name in made.blocks if weights.get(name)]
     blocks = [_whole(made.blocks[name]) for name in names]
     coefficients = [weights[name] / made.spreads[name] for name in names]
-    groups = level_groups(a, b, settings["recursion"], queries=study.queries)
+    groups = level_groups(a, b, settings["recursion"], queries=study.queries, seed=seed, key=key)
     matched = match(
         blocks, coefficients, groups=groups, settings=settings["assignment"], seed=seed, key=f"{key}.assignment"
     )
@@ -130,10 +135,7 @@ def run(sides, study, truths, *, facts, settings, seed, key):
         "topics": _topic_facts(study),
         **matched.facts,
     }
-    base = Combined(blocks, coefficients)
-    diagnostics["stability"] = _stability(
-        base, made, study, sides, readings, given, weights, names, evaluated=nearest(base)
-    )
+    diagnostics["stability"] = _stability(made, study, readings, given, {name: weights[name] for name in names})
     return Found(matched, made, weighting, table, evaluation, diagnostics)
 
 
@@ -156,19 +158,12 @@ def _pair(sides, words, phrases, *, floor):
             )
         )
     pairs = pair_topics(*vectors, floor=floor)
-    halves = [sides[name].halves.get("topics", []) for name in "ab"]
     sides["a"].topics, sides["b"].topics = shared_mixtures(sides["a"].topics, sides["b"].topics, pairs)
-    for place, name in enumerate("ab"):
-        columns = [pair[place] for pair in pairs]
-        if halves[place]:
-            one = [(columns, half) for half in halves[place]]
-            sides[name].halves["topics"] = [_renormalise(half[:, own]) for own, half in one]
+    for place, side in enumerate(sides.values()):
+        own = [pair._replace(a=pair[place], b=pair[place]) for pair in pairs]
+        if "topics" in side.halves:
+            side.halves["topics"] = list(shared_mixtures(*side.halves["topics"], own))
     return pairs
-
-
-def _renormalise(rows):
-    total = rows.sum(axis=1, keepdims=True)
-    return np.where(total > 0, rows / np.where(total > 0, total, 1), 1 / max(rows.shape[1], 1))
 
 
 def _readings(made):
@@ -180,8 +175,10 @@ def _readings(made):
     return Readings(blocks, made.spreads)
 
 
-def _whole(block):
-    return Block(block.name, {side: block.parts[side] for side in "ab"}, block.means)
+def _whole(block, rows=None):
+    """A block without its halves, with all rows of a or some."""
+    a, b = block.parts["a"], block.parts["b"]
+    return Block(block.name, {"a": a if rows is None else a.take(rows), "b": b}, block.means)
 
 
 def _agreement(readings, weights, *, seed):
@@ -201,7 +198,7 @@ def _agreement(readings, weights, *, seed):
 def _block_table(made, weights, given, readings):
     rows = []
     for name, block in made.blocks.items():
-        alone = readings.agree({name: 1.0}) if readings else (np.array([np.nan]), np.array([np.nan]))
+        alone = [[np.nan]] * 2 if readings is None else readings.agree({name: 1.0})
         rows.append(
             {
                 "block": name,
@@ -209,7 +206,7 @@ def _block_table(made, weights, given, readings):
                 "weight": weights.get(name, 0.0),
                 "given": str(given.get(name, weights.get(name))),
                 "columns": block.width,
-                "agreement": float(alone[0].mean()),
+                "agreement": float(np.mean(alone[0])),
                 "same": float(np.mean(alone[1])),
             }
         )
@@ -236,8 +233,8 @@ def _conclude(matched, agreement, facts, *, n):
     if guessed and not guessed["identifiable"]:
         return False, (
             "Not identifiable: two halves of the rows, each aligned for itself, lead to the same partner in "
-            f"{100 * guessed['agreement']:.0f} % of the rows only (at least {100 * guessed['threshold']:.0f} % are asked "
-            "for). The two spaces have nothing in common that could be told from chance."
+            f"{100 * guessed['agreement']:.0f} % of the rows only (at least {100 * guessed['threshold']:.0f} % are "
+            "asked for). The two spaces have nothing in common that could be told from chance."
         )
     if agreement["p"] is not None and agreement["p"] > SURE:
         return False, (
@@ -259,31 +256,39 @@ def _conclude(matched, agreement, facts, *, n):
 
 def _topic_facts(study):
     words = study.words
+    keywords = [[word for word, _ in topic] for topics in words["topics"].values() for topic in topics]
+    varied = diversity(keywords)
     return {
         "engine": " and ".join(sorted(set(words["engine"].values()))),
         "number": [len(topics) for topics in words["topics"].values()],
         "coherence": float(np.mean([value for values in words["coherence"].values() for value in values])),
+        "diversity": varied if np.isfinite(varied) else None,
         "paired": None if study.pairs is None else len(study.pairs),
     }
 
 
-def _stability(base, made, study, sides, readings, given, weights, names, *, evaluated):
-    """Share of rows whose nearest stays the same with weights of half the split texts, and with another topic seed."""
-    found = {"weights": None, "seed": None}
-    if readings is not None and "auto" in given.values():
+def _stability(made, study, readings, given, weights):
+    """How firm the nearest rows are: shares of a sample of a whose nearest stays the same.
+
+    "weights": when they are chosen by half of the split texts, the mean of both halves; "seed": with the topics of
+    another seed. None where there is nothing that could change.
+    """
+    n = len(made.blocks[next(iter(weights))].parts["a"].dense)
+    rows = np.unique(np.linspace(0, n - 1, min(n, SAMPLED)).astype(np.intp))
+
+    def chosen(weights, blocks=made.blocks):
+        kept = [name for name in blocks if weights.get(name)]
+        thin = [_whole(blocks[name], rows) for name in kept]
+        return nearest(Combined(thin, [weights[name] / made.spreads[name] for name in kept]))
+
+    found, now = {"weights": None, "seed": None}, chosen(weights)
+    if readings is not None and readings.rows >= 2 * LEAST_ROWS and "auto" in given.values():
         same = []
         for part in (0, 1):
-            rows = np.arange(readings.rows) % 2 == part
-            other = choose(readings, given, scales=made.spreads, rows=rows).weights
-            other |= {name: weights[name] for name in names if name not in other}
-            kept = [name for name in made.blocks if other.get(name)]
-            blocks = [_whole(made.blocks[name]) for name in kept]
-            scores = Combined(blocks, [other[name] / made.spreads[name] for name in kept])
-            same.append(np.mean(nearest(scores) == evaluated))
+            own = choose(readings, given, scales=made.spreads, rows=np.arange(readings.rows) % 2 == part).weights
+            same.append(np.mean(chosen(weights | own) == now))
         found["weights"] = float(np.mean(same))
-    if study.again is not None and "topics" in names:
-        again = dense_block("topics", study.again)
-        blocks = [again if name == "topics" else _whole(made.blocks[name]) for name in names]
-        scores = Combined(blocks, [weights[name] / made.spreads[name] for name in names])
-        found["seed"] = float(np.mean(nearest(scores) == evaluated))
+    if study.again is not None and "topics" in weights:
+        again = made.blocks | {"topics": dense_block("topics", study.again)}
+        found["seed"] = float(np.mean(chosen(weights, again) == now))
     return found

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from crosswalk.comparison import centred
 from crosswalk.terms import shared_words
 from crosswalk.topics import topic_table
 
 FIRST = ["a_id", "b_id", "score", "cosine", "margin", "choice", "mutual", "chance"]
+PAIRS = 1 << 13  # pairs whose vectors are held at once
 CLEAR = 1.5  # times an even share that both rows must have of the topic they are said to share
 
 
@@ -15,64 +17,77 @@ def tables_from(found, sides, rows, study):
     """Every table of a matching, by name.
 
     found: `match_study.Found`; sides: side -> Side; rows: side -> table of the collection; study: `match_study.Study`.
-    Returns a dict of DataFrames: matches, candidates, weights, blocks, evaluation, topics, map. The first two and the
-    map are empty where nothing can be told.
+    Returns a dict of DataFrames: matches, candidates, weights, blocks, evaluation, topics, map. Matches, candidates and
+    map are empty where nothing can be told. Of a row of a without a partner, score, chance, shares and level are those
+    of its nearest b.
     """
+    unit = {name: centred(side.aligned) for name, side in sides.items()}
     tables = {
         "weights": found.weighting.tried,
         "blocks": found.blocks,
         "evaluation": found.evaluation,
         "topics": _topics(sides, study),
-        "matches": _matches(found, sides),
-        "candidates": _candidates(found, sides),
-        "map": _map(found, sides),
+        "matches": _matches(found, sides, study, unit),
+        "candidates": _candidates(found, sides, unit),
+        "map": _map(found, sides, study, unit),
     }
     if not found.diagnostics["identifiable"]:
         tables |= {name: tables[name].iloc[:0] for name in ("matches", "candidates", "map")}
     return tables
 
 
-def _matches(found, sides):
+def _matches(found, sides, study, unit):
     a, b = sides["a"], sides["b"]
     table = found.matched.matches.iloc[a.back].reset_index(drop=True)
     i, j = table.pop("a").to_numpy(), table.pop("b").to_numpy()
     has = j >= 0
     shown = np.where(has, j, 0)
     table["a_id"], table["b_id"] = a.ids[i], np.where(has, b.ids[shown], "")
-    table["cosine"] = _cosine(a, b, i, shown)
+    table["cosine"] = _cosine(unit, i, shown)
     table.loc[~has, ["cosine", "margin"]] = np.nan
     held = found.made.held
     words = shared_words(held["a"][i], held["b"][shown], found.made.words)
     table["terms"] = [", ".join(own) if matched else "" for own, matched in zip(words, has, strict=True)]
-    table["topic"] = np.where(has, _shared_topic(a.topics[i], b.topics[shown]), 0)
+    column = _shared_column(a.topics[i], b.topics[shown])
+    table["topic"] = np.where(has & (column >= 0), _numbers(study, a.topics, "a")[column], 0)
     shares = [column for column in table if column.startswith("share_")]
     return table[[*FIRST, *shares, "terms", "topic", "level", "reason"]]
 
 
-def _candidates(found, sides):
+def _candidates(found, sides, unit):
     a, b = sides["a"], sides["b"]
     table = found.matched.candidates
     i, j = table["a"].to_numpy(), table["b"].to_numpy()
-    told = table.drop(columns=["a", "b"]).assign(a_id=a.ids[i], b_id=b.ids[j], cosine=_cosine(a, b, i, j))
+    told = table.drop(columns=["a", "b"]).assign(a_id=a.ids[i], b_id=b.ids[j], cosine=_cosine(unit, i, j))
     told = told.iloc[np.lexsort((told["rank"], a.order[i]))].reset_index(drop=True)
     shares = [column for column in told if column.startswith("share_")]
     return told[["a_id", "rank", "b_id", "score", "cosine", *shares]]
 
 
-def _cosine(a, b, i, j):
-    """Cosine of the centred embeddings of pairs."""
-    one, other = (_centred(side.aligned) for side in (a, b))
-    return np.einsum("ij,ij->i", one[i], other[j])
+def _cosine(unit, i, j):
+    """Cosine of the centred embeddings of pairs; float64 (pairs,)."""
+    found = np.empty(len(i))
+    for start in range(0, len(i), PAIRS):
+        part = slice(start, start + PAIRS)
+        found[part] = np.einsum("ij,ij->i", unit["a"][i[part]], unit["b"][j[part]])
+    return found
 
 
-def _shared_topic(a, b):
-    """The topic that both rows of each pair have most of, from 1; 0 where they share none clearly."""
+def _shared_column(a, b):
+    """The topic that both rows of each pair have most of; -1 where they share none clearly."""
     if not a.shape[1]:
-        return np.zeros(len(a), dtype=np.int64)
+        return np.full(len(a), -1)
     both = np.minimum(a, b)
     best = both.argmax(axis=1)
     clear = both[np.arange(len(both)), best] >= min(CLEAR / a.shape[1], 0.5)
-    return np.where(clear, best + 1, 0)
+    return np.where(clear, best, -1)
+
+
+def _numbers(study, topics, side):
+    """The number that each column of the mixtures has in topics.csv, and a last one, 0, for no topic."""
+    if study.pairs is None:
+        return np.append(np.arange(1, topics.shape[1] + 1), 0)
+    return np.array([*(pair["ab".index(side)] + 1 for pair in study.pairs), 0])
 
 
 def _topics(sides, study):
@@ -96,19 +111,17 @@ def _topics(sides, study):
     return pd.concat(tables, ignore_index=True)
 
 
-def _map(found, sides):
+def _map(found, sides, study, unit):
     """Both clouds on two principal axes, as embedded and as compared."""
-    before, after = (
-        _plane([side.vectors for side in sides.values()]),
-        _plane([_centred(s.aligned) for s in sides.values()]),
-    )
+    before, after = _plane([side.vectors for side in sides.values()]), _plane(list(unit.values()))
     tables = []
-    for name, side, one, other in zip("ab", sides.values(), before, after, strict=True):
+    for place, (name, side) in enumerate(sides.items()):
         table = pd.DataFrame({"side": name, "id": side.ids})
-        table[["x_before", "y_before"]], table[["x_after", "y_after"]] = one, other
-        table["topic"] = side.topics.argmax(axis=1) + 1 if side.topics.shape[1] else 0
+        table[["x_before", "y_before"]], table[["x_after", "y_after"]] = before[place], after[place]
+        strongest = side.topics.argmax(axis=1) if side.topics.shape[1] else np.full(len(side.ids), -1)
+        table["topic"] = _numbers(study, side.topics, name)[strongest]
         for level, groups in enumerate(getattr(found.matched.scores, "groups", ())):
-            table[f"level_{level}"] = groups["ab".index(name)] + 1
+            table[f"level_{level}"] = groups[place] + 1
         tables.append(table.iloc[side.back])
     return pd.concat(tables, ignore_index=True)
 
@@ -118,16 +131,9 @@ def _plane(clouds):
     if clouds[0].shape[1] != clouds[1].shape[1]:
         return [_plane([cloud, cloud[:0]])[0] for cloud in clouds]
     together = np.vstack(clouds).astype(np.float64)
-    mean = together.mean(axis=0)
+    together -= together.mean(axis=0)
     with threadpool_limits(1):
-        _, axes = np.linalg.eigh((together - mean).T @ (together - mean))
+        _, axes = np.linalg.eigh(together.T @ together)
         axes = axes[:, ::-1][:, :2]
         axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-        return [(cloud.astype(np.float64) - mean) @ axes for cloud in clouds]
-
-
-def _centred(rows):
-    rows = np.asarray(rows, dtype=np.float64)
-    rows = rows - rows.mean(axis=0)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 0, norms, 1)
+        return np.split(together @ axes, [len(clouds[0])])

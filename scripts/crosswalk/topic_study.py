@@ -18,10 +18,13 @@ BOTH = ("both",)
 
 
 class Found(NamedTuple):
-    """models: DataFrame of what was tried; keywords: plain dict; mixtures: side -> {"rows", "again", "halves"} arrays.
+    """What `study_topics` found.
 
-    "halves" holds the first halves, then the second; "again" the rows by a model of another seed, its topics in the
-    order of the first's. counts: the `Counts` they were made of.
+    models: DataFrame of what was tried, with `chosen` and `side`; keywords: plain dict with "topics", "coherence" and
+    "engine", each by side or "both", and "words", the size of the vocabulary; mixtures: side -> {"rows", "again",
+    "halves"} arrays, "rows" and "again" in the order of the collection. "halves" holds the first halves, then the
+    second; "again" the rows by a model of another seed, whose topics stand in an order of their own. counts: the
+    `Counts` that all was made of, rows in the order in which they were fitted.
     """
 
     models: pd.DataFrame
@@ -34,7 +37,9 @@ def study_topics(texts, orders, *, settings, seed, folder, key):
     """Fit the topic model, or one of each side with mode "separate".
 
     texts: side -> {"rows", "first", "second"} lists; orders: side -> order in which the rows are fitted; settings: the
-    config's `topics`; folder: for NLTK's data; key: of the config, for errors.
+    config's `topics`; folder: for NLTK's data; key: of the config, for errors. Of few texts one in twenty must hold a
+    word, if that is less than `min_df`. Returns Found. Raises UserError if no word is left, or if all numbers of topics
+    are too large.
     """
     words = {
         side: {
@@ -47,6 +52,10 @@ def study_topics(texts, orders, *, settings, seed, folder, key):
     }
     ordered = {side: [words[side]["rows"][i] for i in orders[side]] for side in "ab"}
     least = min(settings["min_df"], max(1, sum(map(len, ordered.values())) // 20))
+    if least < settings["min_df"]:
+        logger.info(
+            "words that stand in %d texts count, for there are few texts (min_df: %d)", least, settings["min_df"]
+        )
     counts = count(ordered["a"], ordered["b"], min_df=least, max_df=float(settings["max_df"]), key=key)
     separate = settings["mode"] == "separate"
     parts = {"a": counts.a, "b": counts.b} if separate else {"both": counts.both}
@@ -58,7 +67,7 @@ def study_topics(texts, orders, *, settings, seed, folder, key):
         )
         again = fit(part, engine=model.engine, number=len(model.words), seed=seed + 1, key=f"{key}.number")
         models[name] = model, again
-        tried["chosen"] = (tried["engine"] == model.engine) & (tried["topics"] == len(model.words))
+        tried["chosen"] = np.arange(len(tried)) == tried["score"].argmax()
         tables.append(tried.assign(side=name))
         told["topics"][name] = keywords(model, counts.vocabulary)
         told["coherence"][name] = [float(value) for value in coherence(part, top_words(model))]
@@ -78,17 +87,24 @@ def study_topics(texts, orders, *, settings, seed, folder, key):
 
 
 def bridge_words(found, number):
-    """The most frequent words that both sides use, the topics' keywords first; list of at most `number` strings."""
+    """Words that both sides use, keywords of topics first, then the most frequent; list of at most `number` strings.
+
+    found: Found. A word of one side only would be strange to a model that learned from the other side's texts.
+    """
     both = [np.asarray((part > 0).sum(axis=0)).ravel() for part in (found.counts.a, found.counts.b)]
     shared = np.flatnonzero((both[0] > 0) & (both[1] > 0))
     order = shared[np.lexsort((shared, -(both[0] + both[1])[shared]))]
-    first = {word for topics in found.keywords["topics"].values() for topic in topics for word, _ in topic}
-    return list(dict.fromkeys([*sorted(first), *(found.counts.vocabulary[i] for i in order)]))[:number]
+    keys = {word for topics in found.keywords["topics"].values() for topic in topics for word, _ in topic}
+    words = [found.counts.vocabulary[i] for i in order]
+    return sorted(words, key=lambda word: word not in keys)[:number]  # a stable sort
 
 
 def _counted(tokens, vocabulary):
+    """Counts of the words of other texts over a vocabulary, CSR int64, just as those of the rows are."""
     place = {word: i for i, word in enumerate(vocabulary)}
     indices = [[place[word] for word in words if word in place] for words in tokens]
+    flat = np.array([column for row in indices for column in row], dtype=np.int64)
     indptr = np.cumsum([0, *map(len, indices)])
-    flat = np.concatenate([np.asarray(row, np.int64) for row in indices]) if indices else np.empty(0, np.int64)
-    return sparse.csr_matrix((np.ones(len(flat)), flat, indptr), shape=(len(tokens), len(vocabulary)))
+    counts = sparse.csr_matrix((np.ones(len(flat), np.int64), flat, indptr), shape=(len(tokens), len(vocabulary)))
+    counts.sum_duplicates()
+    return counts

@@ -1,4 +1,4 @@
-"""How often the right partner is found, where somebody knows it: hit@1, hit@10, mean reciprocal rank, with chance and bound.
+"""How often the right partner is found, where somebody knows it: hit@1, hit@10, mean reciprocal rank.
 
 Truth measures and does nothing else: no weight, no map and no choice is ever made with it.
 """
@@ -8,15 +8,16 @@ import logging
 import numpy as np
 import pandas as pd
 
-from crosswalk.config import source_paths
 from crosswalk.errors import UserError
+from crosswalk.neighbours import TILE
+from crosswalk.paths import source_paths
 from crosswalk.sources import read
-from crosswalk.texts import identifier
+from crosswalk.texts import identifier, plain
 
 logger = logging.getLogger(__name__)
 
 TEN = 10
-TIE = 1e-5  # scores this near to each other are taken as equal
+TIE = 1e-5  # of the greatest score of a row: scores this near to each other are taken as equal
 CELLS = 1 << 23  # scores held at once
 COLUMNS = ["scorer", "measure", "n", "hit_at_1", "low", "high", "hit_at_10", "mrr", "chance", "bound"]
 
@@ -45,8 +46,8 @@ class Truth:
 def from_pairs(pairs, a_ids, b_ids, *, measure="truth"):
     """The Truth of a table of pairs, among all rows of b.
 
-    pairs: DataFrame with the columns a and b, ids as strings; a_ids, b_ids: of all rows. Pairs with an id that is on
-    neither side are left out, as happens when a sample was drawn. Returns Truth, or None if no pair is left.
+    pairs: DataFrame with the columns a and b, ids as strings; a_ids, b_ids: of all rows. Pairs with an id that its side
+    does not have are left out, as happens when a sample was drawn. Returns Truth, or None if no pair is left.
     """
     a, b = ({row: i for i, row in enumerate(ids)} for ids in (a_ids, b_ids))
     right = {}
@@ -62,8 +63,9 @@ def from_pairs(pairs, a_ids, b_ids, *, measure="truth"):
 def from_labels(a_labels, b_labels, *, same=None, ignore_case=True, measure="labels"):
     """The Truth of labels on both sides: right is every row of b whose label means the same.
 
-    a_labels, b_labels: a label or None for each row; same: label of b -> label of a. Only rows whose label occurs on
-    the other side take part. Returns Truth, or None if no label is shared.
+    a_labels, b_labels: a label for each row; None, NaN and blanks are none. same: label of b -> the label of a that
+    means the same. Only rows whose label occurs on the other side take part, of a as those asked, of b as those among
+    which they look. Returns Truth, or None if no label is shared.
     """
     same = {_label(b, ignore_case): _label(a, ignore_case) for b, a in (same or {}).items()}
     a = [_label(label, ignore_case) for label in a_labels]
@@ -78,21 +80,22 @@ def from_labels(a_labels, b_labels, *, same=None, ignore_case=True, measure="lab
     return Truth(measure, rows, columns, [places[a[i]] for i in rows])
 
 
-def read_pairs(settings):
+def read_pairs(settings, *, key="truth"):
     """A table of pairs that the config names.
 
-    settings: dict with path, the names of the columns a and b, and perhaps `apart`, further columns to keep.
-    Returns a DataFrame with the columns a and b (ids as strings) and those of `apart` (strings). Raises UserError, as
-    `sources.read` does, for a missing file or column, and if the table has no row.
+    settings: dict with path, the names of the columns a and b, and perhaps `apart`, further columns to keep; key: of
+    the config, for errors. Returns a DataFrame of strings with the columns a and b (ids) and those of `apart`.
+    Raises UserError for a file that cannot be read, has no row or lacks a column.
     """
     kept = list(settings.get("apart", {}))
-    columns = [settings["a"], settings["b"], *kept]
-    rows = [
-        [identifier(row.get(column)) for column in columns]
-        for _, _, row in read(source_paths(settings), columns=columns)
-    ]
-    if not rows:
-        raise UserError(f"{settings['path']}: the table of pairs has no row")
+    columns = [settings["a"], settings["b"]]
+    try:
+        rows = [
+            [*(identifier(row.get(column)) for column in columns), *(plain(row.get(column)) for column in kept)]
+            for _, _, row in read(source_paths(settings), columns=[*columns, *kept])
+        ]
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
     return pd.DataFrame(rows, columns=["a", "b", *kept])
 
 
@@ -102,68 +105,67 @@ def truths(pairs, labels, a_rows, b_rows):
     pairs, labels: the config's `truth` and `labels`, or None; a_rows, b_rows: tables of the collections, in the order
     of the scores. Returns a list of Truth, perhaps empty.
     """
-    found = []
+    found = {}
     if pairs:
         table = read_pairs(pairs)
         ids = a_rows["id"].to_numpy(), b_rows["id"].to_numpy()
-        found.append(from_pairs(table, *ids))
-        for column, value in pairs["apart"].items():
-            own = table[[_equal(cell, value) for cell in table[column]]]
-            found.append(from_pairs(own, *ids, measure=f"truth, {column} = {value}"))
+        found["truth"] = from_pairs(table, *ids)
+        for column, value in pairs.get("apart", {}).items():
+            own, measure = table[[_equal(cell, value) for cell in table[column]]], f"truth, {column} = {plain(value)}"
+            found[measure] = from_pairs(own, *ids, measure=measure)
     if labels:
         own = a_rows[labels["a"]], b_rows[labels["b"]]
-        found.append(from_labels(*own, same=labels["same"], ignore_case=labels["ignore_case"]))
-    if None in found:
-        logger.warning("no pair or label of the truth is on both sides; what it would measure is left out")
-    return [truth for truth in found if truth is not None]
+        found["labels"] = from_labels(*own, same=labels["same"], ignore_case=labels["ignore_case"])
+    for measure in [measure for measure, truth in found.items() if truth is None]:
+        logger.warning("%s: no pair or label is on both sides; it is not measured", measure)
+        del found[measure]
+    return list(found.values())
 
 
 def ranks(scores, truth):
-    """What stands before the best right partner of each row: (k,) places before it, (k,) as good as it; inf if none.
+    """What stands before the best right partner of each row, and what beside it.
 
-    scores: a `Scores`. Only rows of b that are wrong count.
+    scores: a `Scores`. Returns three float (k,): wrong rows of b that are nearer, inf if nothing is right; wrong ones
+    as near; right ones as near, itself included (0 if nothing is right).
     """
-    before, equal = np.full(len(truth.rows), np.inf), np.zeros(len(truth.rows))
-    step = max(1, CELLS // scores.shape[1])
+    before, wrong, right = np.full(len(truth.rows), np.inf), np.zeros(len(truth.rows)), np.zeros(len(truth.rows))
+    step = max(CELLS // scores.shape[1] // TILE, 1) * TILE
     whole = len(truth.columns) == scores.shape[1]
     place = 0
     for start in range(0, scores.shape[0], step):
         stop = min(start + step, scores.shape[0])
-        until = place + int(np.searchsorted(truth.rows[place:], stop))
+        until = int(np.searchsorted(truth.rows, stop))
         if until == place:
             continue
         block = scores.rows(start, stop)
         for k in range(place, until):
             row = block[truth.rows[k] - start]
-            row = row if whole else row[truth.columns]
-            right = truth.right[k]
-            if len(right):
-                best = row[right].max()
-                before[k] = (row > best + TIE).sum() - (row[right] > best + TIE).sum()
-                near = np.abs(row - best) <= TIE
-                equal[k] = near.sum() - near[right].sum()
+            row, own = row if whole else row[truth.columns], truth.right[k]
+            if len(own):
+                best, tie = row[own].max(), TIE * np.abs(row).max()
+                right[k] = (row[own] >= best - tie).sum()
+                before[k] = (row > best + tie).sum()
+                wrong[k] = (row >= best - tie).sum() - before[k] - right[k]
         place = until
-    return before, equal
+    return before, wrong, right
 
 
 def evaluate(scores, truth, *, scorer, resamples, seed):
     """One row of the evaluation table: how a scorer does by a truth. Returns a dict with COLUMNS.
 
-    Of a right partner that ties with e wrong ones the hit counts 1 / (1 + e). low, high: 95 % bootstrap interval over rows.
+    Where right and wrong partners tie, each order of them counts alike. low, high: 95 % bootstrap interval over rows.
     """
-    before, equal = ranks(scores, truth)
-    first = np.where(before == 0, 1 / (1 + equal), 0.0)
-    ten = np.clip((TEN - before) / (1 + equal), 0, 1)
-    low, high = _interval(first, resamples=resamples, seed=seed)
+    merits = np.array([_merits(*row) for row in zip(*ranks(scores, truth), strict=True)])
+    low, high = _interval(merits[:, 0], resamples=resamples, seed=seed)
     return {
         "scorer": scorer,
         "measure": truth.measure,
-        "n": len(first),
-        "hit_at_1": float(first.mean()),
+        "n": len(merits),
+        "hit_at_1": float(merits[:, 0].mean()),
         "low": low,
         "high": high,
-        "hit_at_10": float(ten.mean()),
-        "mrr": float((1 / (1 + before + equal / 2)).mean()),
+        "hit_at_10": float(merits[:, 1].mean()),
+        "mrr": float(merits[:, 2].mean()),
         "chance": truth.chance,
         "bound": truth.bound,
     }
@@ -172,7 +174,8 @@ def evaluate(scores, truth, *, scorer, resamples, seed):
 def evaluate_pairs(partner, truth, *, scorer, resamples, seed):
     """The same for what was given out: share of right ones among the rows that got a partner with a known truth.
 
-    partner: int (n,), row of b or -1. Returns a dict with COLUMNS; n counts the rows judged.
+    partner: int (n,), row of b or -1. Returns a dict with COLUMNS; n counts the rows judged. Rows without a partner, or
+    with one whose own partner nobody knows, are not judged, so that it is precision, not a share of all.
     """
     place = np.full(max(int(truth.columns.max()), int(partner.max(initial=0))) + 1, -1)
     place[truth.columns] = np.arange(len(truth.columns))
@@ -194,6 +197,19 @@ def evaluate_pairs(partner, truth, *, scorer, resamples, seed):
     }
 
 
+def _merits(before, wrong, right):
+    """Expected hit at 1, hit at 10 and reciprocal rank of a row, over all orders of the ones that tie."""
+    if not right:
+        return 0.0, 0.0, 0.0
+    if not wrong:
+        return float(before == 0), float(before < TEN), 1 / (before + 1)
+    tied = np.arange(wrong)
+    later = np.concatenate([[1.0], np.cumprod((wrong - tied) / (right + wrong - tied))])  # none right among the first i
+    places = later * right / (right + wrong - np.arange(wrong + 1))  # the first right one stands at place i of them
+    ten = 1 - later[int(TEN - before)] if before + wrong >= TEN and before < TEN else float(before < TEN)
+    return places[0] * (before == 0), ten, float(places @ (1 / (before + 1 + np.arange(wrong + 1))))
+
+
 def _interval(hits, *, resamples, seed, level=0.95):
     rng = np.random.default_rng(seed)
     shares = [hits[rng.integers(len(hits), size=len(hits))].mean() for _ in range(resamples)]
@@ -202,10 +218,11 @@ def _interval(hits, *, resamples, seed, level=0.95):
 
 
 def _equal(cell, value):
+    """Whether a cell holds a value of the config: 2 is 2.0, and True is how pandas writes true."""
     try:
-        return float(cell) == float(value)
-    except (TypeError, ValueError):
-        return str(cell) == str(value)
+        return float(cell) == float(plain(value))
+    except ValueError:
+        return cell.strip().casefold() == plain(value).strip().casefold()
 
 
 def _label(value, ignore_case):

@@ -3,19 +3,17 @@
 On four labelled sets the agreement of halves ranked combinations of blocks as their truth did.
 """
 
-import logging
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from crosswalk.blocks import Combined
+from crosswalk.blocks import SIDES, Combined, evenly
 from crosswalk.halves import agreement, shuffled
-
-logger = logging.getLogger(__name__)
 
 FALLBACK = {"embedding": 1.0, "words": 0.25, "characters": 0.25, "topics": 0.0, "code": 0.0}
 VALUES = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # of a weight, beside 1 for the first block
+WIDER = (*VALUES, 8.0, 16.0, 32.0)  # beside the greatest weight that is given, which may be meant to be small
 SWEEPS = 2
 CANDIDATES = 4000  # rows of the other side among which the halves look
 LEAST_ROWS = 20  # split texts below which their agreement says nothing
@@ -33,32 +31,38 @@ class Weighting(NamedTuple):
 class Readings:
     """Scores of the halves, block by block, so that any weights can be tried quickly.
 
-    blocks: list of Block with parts a, b, a1, a2, b1, b2; scales: name of a block -> its spread.
-    rows: number of split texts.
+    blocks: list of Block with parts a, b, a1, a2, b1, b2 (a side of which no text was split may lack its halves);
+    scales: name of a block -> its spread. The halves look among up to 4,000 rows of the other side.
+    rows: number of split texts, those of a first.
     """
 
     def __init__(self, blocks, scales):
-        self.rows = sum(len(blocks[0].parts[part].dense) for part in ("a1", "b1"))
-        self._scores = {}
+        parts = blocks[0].parts
+        self.rows = sum(len(parts[part].dense) for part in ("a1", "b1") if part in parts)
+        self._agreed, self._scores = {}, {}
         for block in blocks:
-            thin = block._replace(parts={p: _thin(f) if p in "ab" else f for p, f in block.parts.items()})
-            flipped = _flip(thin)
+            thin = block._replace(parts={p: _thin(f) if p in SIDES else f for p, f in block.parts.items()})
             self._scores[block.name] = [
-                [Combined([one], [1 / scales[block.name]], a=half, b=other).rows(0, self.rows) for half in halves]
-                for one, halves, other in ((thin, ("a1", "a2"), "b"), (flipped, ("a1", "a2"), "b"))
+                [_read(one, half, scale=scales[block.name]) for half in ("a1", "a2")] for one in (thin, _flip(thin))
             ]
 
     def combine(self, weights):
         """[(first, second) for the halves of a, and of b]: scores under weights (dict of name to weight)."""
+        weights = {name: weight for name, weight in weights.items() if weight}
+        if not weights:
+            raise ValueError("every weight is 0")
         return [
-            tuple(sum(w * self._scores[name][side][half] for name, w in weights.items() if w) for half in (0, 1))
+            tuple(sum(weight * self._scores[name][side][half] for name, weight in weights.items()) for half in (0, 1))
             for side in (0, 1)
         ]
 
     def agree(self, weights):
         """Reciprocal rank and sameness of each split text under weights; two arrays (rows,)."""
-        found = [agreement(first, second) for first, second in self.combine(weights) if len(first)]
-        return tuple(np.concatenate(part) for part in zip(*found, strict=True))
+        key = tuple(sorted((name, weight) for name, weight in weights.items() if weight))
+        if key not in self._agreed:
+            found = [agreement(first, second) for first, second in self.combine(weights) if len(first)]
+            self._agreed[key] = tuple(np.concatenate(part) for part in zip(*found, strict=True))
+        return self._agreed[key]
 
     def null(self, weights, *, seed, permutations=PERMUTATIONS):
         """Mean reciprocal rank when halves of different texts are compared; (permutations,)."""
@@ -71,49 +75,77 @@ class Readings:
 def choose(readings, given, *, scales, rows=None):
     """Weights under which the halves agree best.
 
-    readings: `Readings`, or None; given: name of a block -> a number or "auto"; scales: name -> spread;
-    rows: bool (readings.rows,), the split texts that count, by default all.
+    readings: `Readings`, or None; given: name of a block -> a number or "auto"; scales: name -> spread, and blocks
+    without one are left out; rows: bool (readings.rows,), the split texts that count, by default all.
     One weight after the other is moved over VALUES, twice around; those combinations that are within one standard error
-    of the best are averaged, since among them the data cannot tell. The first automatic block keeps weight 1 unless
-    another weight is given, to which it is then set in proportion. Returns Weighting.
+    of the best are averaged, since among them the data cannot tell. The first automatic block keeps weight 1, and is
+    tried without, unless another weight is given: given weights stay, and the others are set in proportion to the
+    greatest. With fewer than 20 split texts the automatic weights are those of FALLBACK. Returns Weighting.
     """
     known = {name: weight for name, weight in given.items() if scales.get(name)}
     free = [name for name, weight in known.items() if weight == "auto"]
-    start = {name: FALLBACK.get(name, 0.0) if weight == "auto" else float(weight) for name, weight in known.items()}
-    if not any(start.values()) and start:
-        start[next(iter(start))] = 1.0
-    empty = pd.DataFrame(columns=[*known, "agreement", "same", "chosen_from"])
-    count = 0 if readings is None else readings.rows if rows is None else int(rows.sum())
+    fixed = {name: float(weight) for name, weight in known.items() if weight != "auto"}
+    unit = max(fixed.values(), default=0.0) or 1.0
+    start = {name: fixed[name] / unit if name in fixed else FALLBACK.get(name, 0.0) for name in known}
+    if start and not any(start.values()):
+        start[next(iter(free), next(iter(start)))] = 1.0
+    count = 0 if readings is None else readings.rows if rows is None else int(np.count_nonzero(rows))
     if count < LEAST_ROWS or not free:
-        return Weighting(start, empty, count)
-    rows = slice(None) if rows is None else rows
-    anchored = not any(weight for name, weight in start.items() if name not in free)
-    moved = free[1:] if anchored else free
-    tried = {}
-
-    def worth(weights):
-        key = tuple(weights.values())
-        if key not in tried:
-            tried[key] = [part[rows] for part in readings.agree(weights)] if any(key) else [np.zeros(count)] * 2
-        return tried[key][0].mean()
-
-    best = {**start, free[0]: 1.0} if anchored else dict(start)
-    for name in free:  # each alone too, so that the table shows them
-        worth({**dict.fromkeys(known, 0.0), name: 1.0})
-    for _ in range(SWEEPS):
-        for name in moved:
-            options = [{**best, name: value} for value in VALUES]
-            best = options[int(np.argmax([worth(option) for option in options]))]
-    top = max(tried, key=lambda key: (tried[key][0].mean(), key))
-    near = [key for key in tried if _within(tried[top][0], tried[key][0]) and _comparable(key, start, free, anchored)]
-    weights = np.mean(near or [top], axis=0).round(3)
-    table = pd.DataFrame(list(tried), columns=list(known))
+        empty = pd.DataFrame(columns=[*known, "agreement", "same", "chosen_from"])
+        return Weighting(_scaled(start, unit) | fixed, empty, count)
+    tried = _try(readings, start, free, anchored=not any(fixed.values()), rows=slice(None) if rows is None else rows)
+    near = _near(tried, start, free, anchored=not any(fixed.values()))
+    weights = dict(zip(known, np.mean(near, axis=0).round(3).tolist(), strict=True))
+    table = pd.DataFrame([[unit * weight for weight in key] for key in tried], columns=list(known))
     table["agreement"] = [float(reciprocal.mean()) for reciprocal, _ in tried.values()]
     table["same"] = [float(np.mean(same)) for _, same in tried.values()]
     table["chosen_from"] = [key in near for key in tried]
     table = table.sort_values("agreement", ascending=False, kind="stable", ignore_index=True)
-    chosen = dict(zip(known, map(float, weights), strict=True))
-    return Weighting(chosen, table, count)
+    return Weighting(_scaled(weights, unit) | fixed, table, count)
+
+
+def _try(readings, start, free, *, anchored, rows):
+    """Combinations of weights (tuples in the order of `start`) -> reciprocal ranks and sameness of the rows."""
+    tried = {}
+
+    def worth(weights):
+        key = tuple(weights.values())
+        if not any(key):
+            return -1.0
+        if key not in tried:
+            tried[key] = [part[rows] for part in readings.agree(weights)]
+        return tried[key][0].mean()
+
+    for name in free:  # each alone too, so that the table shows them
+        worth({**dict.fromkeys(start, 0.0), name: 1.0})
+    best = {**start, free[0]: 1.0} if anchored else dict(start)
+    for _ in range(SWEEPS):
+        for name in free[1:] if anchored else free:
+            options = [{**best, name: value} for value in (VALUES if anchored else WIDER)]
+            best = options[int(np.argmax([worth(option) for option in options]))]
+    worth(best)
+    if anchored:
+        worth({**best, free[0]: 0.0})
+    return tried
+
+
+def _near(tried, start, free, *, anchored):
+    """The combinations that cannot be told from the best, all on its scale: with the weights that are not free, or the
+    first of the free, as they were. The best alone if it is on another scale, and none on this one comes near it."""
+    names = list(start)
+    if anchored:
+        place = names.index(free[0])
+        scaled = [key for key in tried if key[place] == 1]
+        top = _best(tried, tried)
+    else:
+        scaled = [key for key in tried if all(key[names.index(n)] == start[n] for n in start if n not in free)]
+        top = _best(tried, scaled)
+    return [key for key in scaled if _within(tried[top][0], tried[key][0])] or [top]
+
+
+def _best(tried, keys):
+    """The key of the highest agreement; of equals the one with the least weights."""
+    return min(keys, key=lambda key: (-tried[key][0].mean(), key))
 
 
 def _within(best, other):
@@ -122,16 +154,20 @@ def _within(best, other):
     return difference.mean() <= difference.std() / np.sqrt(len(difference))
 
 
-def _comparable(key, start, free, anchored):
-    """Whether a combination is on the scale of the others: its fixed weights, or its first one, are as they were."""
-    weights = dict(zip(start, key, strict=True))
-    fixed = [name for name in start if name not in free] if not anchored else free[:1]
-    return all(weights[name] == (1.0 if anchored else start[name]) for name in fixed)
+def _scaled(weights, unit):
+    return {name: weight * unit for name, weight in weights.items()}
+
+
+def _read(block, half, *, scale):
+    """Scores of some halves with the rows of b; float32 (halves, m), without a row if there are no halves."""
+    if half not in block.parts:
+        return np.empty((0, len(block.parts["b"].dense)), np.float32)
+    n = len(block.parts[half].dense)
+    return Combined([block], [1 / scale], a=half).rows(0, n)
 
 
 def _thin(features):
-    n = len(features.dense)
-    return features.take(np.unique(np.linspace(0, n - 1, min(n, CANDIDATES)).astype(np.intp)))
+    return features.take(evenly(len(features.dense), CANDIDATES))
 
 
 def _flip(block):

@@ -65,9 +65,11 @@ def test_every_point_is_drawn(drawn):
 
 def test_two_clouds_differ_in_shape_and_partners_are_joined(drawn):
     assert drawn["clouds"].count("h0") == 40
-    crosses = re.search(r'd="([^"]*)"[^>]*stroke-width: 0\.9', drawn["clouds"])[1]
+    crosses = re.search(r'd="([^"]*)"[^>]*stroke-width: 0\.95', drawn["clouds"])[1]
     assert (crosses.count("H"), crosses.count("V")) == (30, 30)
-    lines = re.search(r'd="([^"]*)"[^>]*stroke-width: 0\.7;[^"]*opacity', drawn["clouds"])[1]
+    (left, _, right), (middle, _, _) = (re.findall(rf"M(\S+) (\S+){arm}([^M]+)", crosses)[0] for arm in "HV")
+    assert (float(left) + float(right)) / 2 == pytest.approx(float(middle), abs=0.1)
+    lines = re.search(r'd="([^"]*)"[^>]*opacity: 0\.45; stroke: var\(--ink\)', drawn["clouds"])[1]
     assert lines.count("M") == 2
 
 
@@ -79,7 +81,7 @@ def test_a_row_of_one_topic_has_its_colour_and_a_mixture_lies_between():
     colours = ["#ff0000", "#0000ff"]
     red, blue, both = match_figures.mix([[1, 0], [0, 1], [0.5, 0.5]], colours)
     assert (red, blue) == tuple(colours)
-    assert "00" < both[1:3] < "ff" and both[1:3] == both[5:7] and both[3:5] == "00"
+    assert "a0" < both[1:3] < "ff" and both[1:3] == both[5:7] and both[3:5] == "00"
 
 
 def test_topics_with_most_share_have_a_colour_of_their_own():
@@ -97,6 +99,20 @@ def test_topic_map_draws_every_row_and_numbers_the_topics_it_was_given():
     assert drawn.count("h0") == 60
     assert re.findall(r">(\d)</text>", drawn)[-2:] == ["7", "9"]  # after those of the axes
     assert match_figures.topic_map(plane, mixtures, colours=colours, numbers=[7, 0, 9], around=plane) == drawn
+
+
+def test_number_of_a_topic_stands_where_it_is_purest():
+    purity = np.linspace(0.5, 1, 9)
+    points = np.column_stack([np.arange(9.0), np.zeros(9)])
+    middles = match_figures._middles(points, np.column_stack([purity, 1 - purity]), [0, 1])
+    assert {topic: place.tolist() for topic, place in middles.items()} == {0: [7.0, 0.0]}
+
+
+def test_numbers_of_topics_on_one_spot_do_not_hide_each_other():
+    spot = np.zeros((4, 2))
+    drawn = match_figures.topic_map(spot, np.eye(4), colours=["#aa0000"] * 4, numbers=[6, 7, 8, 9], around=spot)
+    rings = re.findall(r'<text[^>]*(?:y|transform)="([^"]*)"[^>]*>[6-9]</text>', drawn)
+    assert len(set(rings)) == 4
 
 
 def test_numbers_on_one_spot_are_moved_apart():

@@ -196,6 +196,15 @@ def test_order_of_the_tables_rows_changes_no_byte(html):
     assert world.change(**mixed).page() == html
 
 
+def test_mixtures_belong_to_the_rows_of_the_collection():
+    drawn = World().section()["topic_maps"]
+    world = World()
+    first = world.collections[0]
+    world.collections[0] = replace(first, rows=first.rows.iloc[::-1].reset_index(drop=True))
+    assert world.section()["topic_maps"] != drawn
+    assert world.change(a_mixtures=world.matching.a_mixtures[::-1]).section()["topic_maps"] == drawn
+
+
 def test_unknown_numbers_are_dashes(parsed):
     assert not re.search(r"\b(nan|NaN|None|NaT|inf)\b", parsed.text)
     assert not [v for v in parsed.values("style", "d", "alt", "aria-label") if re.search(r"\bnan\b", v)]
@@ -260,9 +269,16 @@ def test_files_of_a_run_give_the_page(tmp_path, identifiable):
     assert not re.search(r"\b(nan|NaN|None)\b", text)
 
 
-def test_published_way_is_called_no_match():
-    text = Parsed(World().settings(method="as_published").page()).text
-    assert "The published way, not a match." in text
+def test_published_way_is_called_no_match_and_not_tested():
+    world = World().separate().settings(method="as_published")
+    world.change(topics=world.matching.topics.assign(partner=np.nan, cosine=np.nan))
+    world.change(agreement={"observed": None, "null": None, "p": None, "rows": 0})
+    html = world.page()
+    text = Parsed(html).text
+    assert "The published way, not a match." in text and "Not at all: nothing here was tested." in text
+    assert "is the distance of two rows" in text and "adds up what the blocks say" not in text
+    legend = Parsed(re.search(r'<ol class="legend">.*?</ol>', html, re.DOTALL)[0]).text
+    assert re.search(r"2 resumes first1.*; jobs other1 ", legend)
 
 
 def test_examples_are_strong_middling_weak_and_alone():
@@ -275,6 +291,15 @@ def test_examples_are_strong_middling_weak_and_alone():
     assert min(margins["strongest"]) > max(margins["middling"]) > min(margins["middling"]) > max(margins["weakest"])
     assert {e["reason"] for e in told if e["kind"] == "unmatched"} == set(REASONS)
     assert len({e["a_id"] for e in told}) == 13
+
+
+def test_no_partner_is_shown_twice_among_the_clearest():
+    world = World()
+    best = world.matching.matches["margin"].nlargest(4).index
+    world.matching.matches.loc[best, "b_id"] = "jobs-00001"
+    world.matching.matches.loc[best, "mutual"] = True
+    strong = [e["b_id"] for e in world.section()["strongest"]]
+    assert len(strong) == len(set(strong)) == 5 and strong[0] == "jobs-00001"
 
 
 def test_few_rows_are_told_once_each():
@@ -318,7 +343,8 @@ def test_topics_of_each_side_are_told_in_pairs():
     assert "2 first2, <u>second2</u>, third2, fourth2 20 other0 30 0.80" in text
     assert "2 topics of one side without a partner" in text and "resumes LDA" in text
     legend = Parsed(re.search(r'<ol class="legend">.*?</ol>', html, re.DOTALL)[0]).text
-    assert re.search(r"1 first0.* 2 first2.* 3 first3.* 4 first4", legend) and "first1" not in legend
+    assert re.search(r"1 resumes first0.*; jobs other2 2 resumes first2.*; jobs other0 3 ", legend)
+    assert "first1" not in legend and "other3" not in legend
 
 
 def test_matching_without_topics_still_gives_a_page():
@@ -367,6 +393,13 @@ def test_map_without_a_common_space_before_has_one_panel():
     world = World()
     world.change(map=world.matching.map.assign(x_before=np.nan, y_before=np.nan))
     assert list(world.section()["clouds"]["panels"]) == ["after"]
+
+
+def test_sides_of_different_width_are_said_to_be_apart_before():
+    world = World()
+    assert "on its own first two" not in Parsed(world.page()).text
+    world.collections[1] = replace(world.collections[1], vectors=world.collections[1].vectors[:, :3])
+    assert "Before, each cloud on its own first two principal components" in Parsed(world.page()).text
 
 
 def test_lines_join_partners_whatever_the_order_of_the_map():

@@ -152,8 +152,9 @@ def benchmark_names():
         *[f"encode/{c}/{e}" for c, e in ENCODED],
         *[f"axes/{r}" for r in tested],
         *[f"correlate/{r}/{e}" for r in tested for e in ENCODINGS + BASELINES],
-        *[f"{step}/{m}" for step in ("topics", "align", "match") for m in MATCHINGS],
-        *[f"phrases/{m}/{s}" for m in MATCHINGS for s in "ab"],
+        *[f"match/{m}" for m in MATCHINGS],
+        *[f"{step}/{m}" for step in ("topics", "align") for m in MATCHINGS if not row_wise(m)],
+        *[f"phrases/{m}/{s}" for m in MATCHINGS if not row_wise(m) for s in "ab"],
     ]
 
 

@@ -45,6 +45,8 @@ rule topics:
         "<logs>/topics/{matching}.log",
     benchmark:
         "<benchmarks>/topics/{matching}.tsv"
+    wildcard_constraints:
+        matching=one_of([m for m in MATCHINGS if not row_wise(m)]),
     conda:
         "../../envs/match.yaml"
     threads: 1
@@ -82,6 +84,7 @@ rule phrases:
         collection=lambda w: config["match"][w.matching][w.side],
         phrases=lambda w: sorted({query[1 + "ab".index(w.side)] for query in queries(w.matching)}),
         bridge=lambda w: alignment_method(w.matching) == "words",
+        texts=lambda w: config["match"][w.matching]["alignment"]["texts"],
         vectors=lambda w: vector_settings(config["match"][w.matching][w.side]),
         seed=config["seed"],
         code=code("phrases.py"),
@@ -101,6 +104,7 @@ rule align:
         a_mixtures="<results>/match/{matching}/topics/a.arrow",
         b_mixtures="<results>/match/{matching}/topics/b.arrow",
         keywords="<results>/match/{matching}/keywords.json",
+        halves="<results>/match/{matching}/halves.parquet",
         anchors=lambda w: pair_files(w.matching, "anchors"),
     output:
         maps="<results>/match/{matching}/alignment.safetensors",
@@ -109,11 +113,14 @@ rule align:
         "<logs>/align/{matching}.log",
     benchmark:
         "<benchmarks>/align/{matching}.tsv"
+    wildcard_constraints:
+        matching=one_of([m for m in MATCHINGS if not row_wise(m)]),
     conda:
         "../../envs/match.yaml"
     threads: 1
     params:
         method=lambda w: alignment_method(w.matching),
+        texts=lambda w: config["match"][w.matching]["alignment"]["texts"],
         anchors=lambda w: config["match"][w.matching]["alignment"].get("anchors"),
         seed=config["seed"],
         code=code("align.py"),
@@ -217,3 +224,63 @@ rule match:
         code=code("match.py"),
     script:
         "../../scripts/match.py"
+
+
+# What the notebook laid side by side: codes, of the first point of the sweep, or else what they would be made of.
+LAID_SIDE_BY_SIDE = (
+    f"<results>/encodings/{{collection}}/{ENCODINGS[0]}/encoding.arrow"
+    if ENCODINGS
+    else "<results>/embeddings/{collection}.arrow"
+)
+
+
+rule match_published:
+    """Match two collections as the notebook did, row i laid on row i."""
+    input:
+        a_rows=matched("<results>/collections/{collection}.parquet", "a"),
+        b_rows=matched("<results>/collections/{collection}.parquet", "b"),
+        a_codes=matched(LAID_SIDE_BY_SIDE, "a"),
+        b_codes=matched(LAID_SIDE_BY_SIDE, "b"),
+        truth=lambda w: pair_files(w.matching, "truth"),
+    output:
+        matches=report(
+            "<results>/match/{matching}/matches.csv",
+            caption="../report/matches.rst",
+            category="Match",
+            labels={"matching": "{matching}", "table": "matches"},
+        ),
+        matches_parquet="<results>/match/{matching}/matches.parquet",
+        candidates="<results>/match/{matching}/candidates.csv",
+        candidates_parquet="<results>/match/{matching}/candidates.parquet",
+        topics="<results>/match/{matching}/topics.csv",
+        models="<results>/match/{matching}/topic_models.csv",
+        keywords="<results>/match/{matching}/keywords.json",
+        a_topics="<results>/match/{matching}/a_topics.arrow",
+        b_topics="<results>/match/{matching}/b_topics.arrow",
+        maps="<results>/match/{matching}/alignment.safetensors",
+        weights="<results>/match/{matching}/weights.csv",
+        blocks="<results>/match/{matching}/blocks.csv",
+        evaluation="<results>/match/{matching}/evaluation.csv",
+        map="<results>/match/{matching}/map.parquet",
+        diagnostics="<results>/match/{matching}/diagnostics.json",
+    log:
+        "<logs>/match/{matching}.log",
+    benchmark:
+        "<benchmarks>/match/{matching}.tsv"
+    wildcard_constraints:
+        matching=one_of([m for m in MATCHINGS if row_wise(m)]),
+    conda:
+        "../../envs/match.yaml"
+    threads: 1
+    params:
+        encoding=ENCODINGS[0] if ENCODINGS else None,
+        collections=lambda w: [config["match"][w.matching][side] for side in "ab"],
+        settings=lambda w: config["match"][w.matching]["topics"],
+        top=lambda w: config["match"][w.matching]["assignment"]["top"],
+        preambles=lambda w: preambles(w.matching),
+        truth=lambda w: config["match"][w.matching].get("truth"),
+        labels=lambda w: config["match"][w.matching].get("labels"),
+        seed=config["seed"],
+        code=code("match_published.py"),
+    script:
+        "../../scripts/match_published.py"

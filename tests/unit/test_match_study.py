@@ -1,0 +1,213 @@
+"""A whole matching through its files: what is compared, what is said of it, and what happens with little."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crosswalk.errors import UserError
+from crosswalk.files import write_csv
+from crosswalk.truth import COLUMNS, from_labels, from_pairs
+from matchings import PAIRS, SETTINGS, TOPICS, collection, compose, embed, matched, things
+
+NONE = dict.fromkeys(SETTINGS["weights"], 0)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    concepts = things(40)
+    return {side: collection(concepts, side=place) for place, side in enumerate("ab")}
+
+
+def settings(**changed):
+    return SETTINGS | changed
+
+
+def truth(rows, sides):
+    ids = rows["a"]["id"].tolist()
+    return from_pairs(pd.DataFrame({"a": ids, "b": ids}), sides["a"].ids, sides["b"].ids)
+
+
+def test_sides_are_read_in_the_order_of_their_ids(rows, tmp_path):
+    moved = {side: table.sample(frac=1, random_state=1) for side, table in rows.items()}
+    sides, study, facts = compose(tmp_path, moved)
+    for side, table in moved.items():
+        own = sides[side]
+        assert own.ids.tolist() == sorted(table["id"])
+        assert own.ids[own.back].tolist() == table["id"].tolist()
+        assert own.texts == rows[side]["text"].tolist()
+        np.testing.assert_allclose(own.vectors, embed(own.texts))
+        np.testing.assert_allclose(own.aligned, own.vectors - own.vectors.mean(axis=0), atol=1e-6)
+        assert set(own.halves) == {"texts", "vectors", "aligned", "topics"}
+        for number in (0, 1):
+            np.testing.assert_allclose(own.halves["vectors"][number], embed(own.halves["texts"][number]))
+            assert own.halves["topics"][number].shape == (40, 6)
+    assert study.pairs is None and facts["method"] == "none"
+    np.testing.assert_array_equal(study.again["a"].shape, sides["a"].topics.shape)
+
+
+def test_paired_topics_are_shared_columns_of_rows_and_halves(rows, tmp_path):
+    sides, study, _ = compose(tmp_path, rows, topics=TOPICS | {"mode": "separate"}, floor=-1)
+    assert [pair.a for pair in study.pairs] == list(range(6)) and study.again is None
+    assert [pair.b for pair in study.pairs] != list(range(6))
+    for side in "ab":
+        for part in (sides[side].topics, *sides[side].halves["topics"]):
+            assert part.shape[1] == 6
+            np.testing.assert_allclose(part.sum(axis=1), 1, atol=1e-6)
+    fewer, study, _ = compose(tmp_path, rows, topics=TOPICS | {"mode": "separate"}, floor=0.6)
+    assert 0 < len(study.pairs) < 6
+    assert {part.shape[1] for side in fewer.values() for part in (side.topics, *side.halves["topics"])} == {
+        len(study.pairs)
+    }
+
+
+def test_no_topic_that_pairs_leaves_the_other_blocks(rows, tmp_path, caplog):
+    topics = TOPICS | {"mode": "separate"}
+    sides, study, found = matched(tmp_path, rows, topics=topics, floor=1.0)
+    assert study.pairs == [] and sides["a"].topics.shape == (40, 0)
+    assert "topics tell no row from another" in caplog.text
+    assert found.diagnostics["identifiable"] and "topics" not in found.diagnostics["weights"]
+    with pytest.raises(UserError, match=r"match.m.recursion: topics .*topics.floor"):
+        matched(tmp_path, rows, topics=topics, floor=1.0, settings=settings(recursion=["topics"]))
+
+
+def test_diagnostics_say_all_and_can_be_written(rows, tmp_path):
+    _, _, found = matched(tmp_path, rows)
+    d = found.diagnostics
+    json.dumps(d, allow_nan=False)
+    assert d["rows"] == [40, 40] and d["regime"] == "same model" and d["identifiable"] is True
+    assert d["agreement"]["rows"] == 80 and d["agreement"]["p"] < 0.01
+    assert d["agreement"]["observed"] > 5 * d["agreement"]["null"]
+    assert d["matched"] + sum(d["unmatched"].values()) == 40
+    assert f"{d['matched']} of 40 rows" in d["statement"]
+    assert d["assignment"]["mode"] == "free" and d["assignment"]["bound"] >= d["assignment"]["total"] > 0
+    assert 0 <= d["stability"]["weights"] <= 1 and 0 <= d["stability"]["seed"] <= 1
+    assert d["topics"]["number"] == [6] and 0 < d["topics"]["diversity"] <= 1
+    assert set(d["weights"]) == {"embedding", "words", "characters", "topics"}
+
+
+def test_the_truth_measures_every_block_and_what_was_given_out(rows, tmp_path):
+    sides, _, _ = compose(tmp_path, rows)
+    measures = [truth(rows, sides), from_labels(sides["a"].ids, sides["b"].ids)]
+    _, _, found = matched(tmp_path, rows, truths=measures, settings=settings(recursion=["topics"]))
+    table = found.evaluation
+    scorers = ["embedding", "topics", "words", "characters", "all blocks", "recursion", "assignment"]
+    assert table["scorer"].tolist() == 2 * scorers and list(table.columns) == COLUMNS
+    first, second = (own.drop(columns="measure").reset_index(drop=True) for _, own in table.groupby("measure"))
+    pd.testing.assert_frame_equal(first, second)  # ids as labels are the same truth
+    hits = first.set_index("scorer")["hit_at_1"]
+    assert hits["all blocks"] > 0.8 and hits["embedding"] > hits["words"] > first["chance"].iloc[0]
+
+
+def test_the_truth_decides_nothing(rows, tmp_path):
+    sides, _, without = matched(tmp_path, rows)
+    _, _, with_truth = matched(tmp_path, rows, truths=[truth(rows, sides)])
+    assert with_truth.matched.matches.equals(without.matched.matches)
+    assert with_truth.diagnostics == without.diagnostics
+    assert len(without.evaluation) == 0 and list(without.evaluation.columns) == COLUMNS
+
+
+def test_without_halves_the_standard_weights_count(rows, tmp_path):
+    sides, _, found = matched(tmp_path, rows, split=0)
+    assert sides["a"].halves == {} and found.diagnostics["agreement"]["observed"] is None
+    assert found.diagnostics["weights"]["embedding"] == 1.0
+    assert found.diagnostics["stability"]["weights"] is None
+    assert found.blocks["agreement"].isna().all()
+    assert found.diagnostics["identifiable"] and found.diagnostics["matched"] > 10
+    json.dumps(found.diagnostics, allow_nan=False)
+
+
+def test_few_halves_judge_no_stability(rows, tmp_path):
+    _, _, found = matched(tmp_path, rows, split=15)  # thirty in all: half of them are too few to choose by
+    assert found.diagnostics["agreement"]["rows"] == 30
+    assert found.diagnostics["stability"]["weights"] is None
+
+
+def test_given_weights_are_kept_and_their_table_has_a_header(rows, tmp_path):
+    given = NONE | {"embedding": 1.5, "words": 0.5}
+    _, _, found = matched(tmp_path, rows, settings=settings(weights=given))
+    assert found.diagnostics["weights"] == {"embedding": 1.5, "words": 0.5}
+    write_csv(tmp_path / "weights.csv", found.weighting.tried)
+    assert (tmp_path / "weights.csv").read_text() == "embedding,words,agreement,same,chosen_from\n"
+    assert found.blocks["given"].tolist() == ["1.5", "0.5"]
+    assert found.diagnostics["stability"]["weights"] is None
+
+
+QUERIES = [(1.0, PAIRS[8 * i][0], PAIRS[8 * i][1]) for i in range(6)]
+
+
+def test_queries_alone_make_a_matching(rows, tmp_path):
+    changed = settings(weights=NONE, assignment=SETTINGS["assignment"] | {"unmatched": "never"})
+    _, _, found = matched(tmp_path, rows, queries=QUERIES, settings=changed)
+    assert found.diagnostics["weights"] == {"queries": 1.0}
+    assert found.blocks["block"].tolist() == ["queries"]
+    assert found.weighting.tried.columns.tolist() == ["agreement", "same", "chosen_from"]
+    theme = things(40)[:, 0] // 8  # most things are of one theme, which is what the phrases name
+    assert (theme[found.matched.partner] == theme).mean() > 0.6
+
+
+def test_phrases_of_one_side_and_of_no_weight_do_no_harm(rows, tmp_path):
+    queries = [*QUERIES, (1.0, "boat", ""), (0.0, "nurse", "nurse")]
+    _, study, found = matched(tmp_path, rows, queries=queries, settings=settings(recursion=["queries"]))
+    assert study.queries[6][2] is None and study.queries[6][1].shape == (48,)
+    assert found.diagnostics["recursion"] == ["queries"] and found.diagnostics["matched"] > 5
+    for weight in (None, 0.0):
+        others = [] if weight is None else [(weight, *query[1:]) for query in QUERIES]
+        part = matched(tmp_path, rows, queries=others)[2].matched.matches
+        weight or part.to_pickle(tmp_path / f"{weight}.pickle")
+    assert (tmp_path / "None.pickle").read_bytes() == (tmp_path / "0.0.pickle").read_bytes()
+
+
+def test_independent_spaces_are_said_to_be_not_identifiable(rows, tmp_path):
+    sides, study, _ = compose(tmp_path, rows)
+    rng = np.random.default_rng(0)
+    for side in sides.values():
+        side.aligned = rng.normal(size=(40, 8))
+        side.halves["aligned"] = [rng.normal(size=(40, 8)) for _ in range(2)]
+    from crosswalk.match_study import run
+
+    only = settings(weights=NONE | {"embedding": 1.0})
+    found = run(sides, study, [], facts={"method": "none"}, settings=only, seed=0, key="match.m")
+    assert found.diagnostics["identifiable"] is False
+    assert found.diagnostics["statement"].startswith(("Not identifiable", "Nothing to match"))
+
+
+def test_a_map_that_cannot_be_believed_ends_the_matching(rows, tmp_path):
+    from crosswalk.match_study import run
+
+    sides, study, _ = compose(tmp_path, rows)
+    guessed = {"identifiable": False, "agreement": 0.02, "threshold": 0.1}
+    facts = {"method": "unsupervised", "identifiable": guessed}
+    found = run(sides, study, [], facts=facts, settings=SETTINGS, seed=0, key="match.m")
+    assert found.diagnostics["identifiable"] is False and found.diagnostics["regime"] == "unsupervised"
+    assert "2 % of the rows" in found.diagnostics["statement"]
+
+
+def test_one_row_alone_is_a_users_error(rows, tmp_path):
+    with pytest.raises(UserError, match=r"^match.m.a: .*one row"):
+        matched(tmp_path, {"a": rows["a"].iloc[:1], "b": rows["b"]})
+
+
+def test_vectors_and_texts_that_are_all_equal_are_a_users_error(rows, tmp_path):
+    sides, study, facts = compose(tmp_path, rows)
+    from crosswalk.match_study import run
+
+    for side in sides.values():
+        side.texts = ["one and the same"] * 40
+        side.aligned = np.ones((40, 8))
+        side.topics = np.full((40, 6), 1 / 6)
+        side.halves = {}
+    with pytest.raises(UserError, match=r"^match.m: nothing tells one row"):
+        run(sides, study, [], facts=facts, settings=SETTINGS, seed=0, key="match.m")
+
+
+def test_two_models_are_bridged_by_phrases(rows, tmp_path):
+    turn = np.linalg.qr(np.random.default_rng(3).normal(size=(48, 48)))[0]
+    vectors = {"a": embed, "b": lambda texts: embed(texts) @ turn}
+    _, _, lost = matched(tmp_path, rows, vectors=vectors, settings=settings(weights=NONE | {"embedding": 1.0}))
+    _, _, found = matched(
+        tmp_path, rows, vectors=vectors, method="topics", settings=settings(weights=NONE | {"embedding": 1.0})
+    )
+    assert found.diagnostics["regime"] == "topics"
+    assert lost.diagnostics["matched"] <= 4
