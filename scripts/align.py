@@ -5,6 +5,7 @@ from crosswalk.job import start
 log = start(snakemake)
 
 from crosswalk.anchors import align_sides, read_anchors
+from crosswalk.bridge import bridge_texts
 from crosswalk.comparison import order_of
 from crosswalk.files import read_json, read_parquet, read_vectors, write_tensors, write_json
 
@@ -13,7 +14,7 @@ ids = [read_parquet(source[f"{side}_rows"])["id"].to_numpy() for side in "ab"]
 vectors = [read_vectors(source[f"{side}_vectors"], ids=own)[1] for side, own in zip("ab", ids, strict=True)]
 mixtures = [read_vectors(source[f"{side}_mixtures"], ids=own)[1] for side, own in zip("ab", ids, strict=True)]
 phrases = [read_vectors(source[f"{side}_phrases"]) for side in "ab"]
-words = read_json(source.keywords)
+words = {**read_json(source.keywords), "texts": bridge_texts(read_parquet(source.halves))}
 anchors = None
 if params.anchors:
     anchors = read_anchors(params.anchors, *ids, key=f"match.{snakemake.wildcards.matching}.alignment.anchors")

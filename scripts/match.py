@@ -5,14 +5,16 @@ from crosswalk.job import start
 log = start(snakemake)
 
 from crosswalk.files import read_json, read_parquet, write_csv, write_json, write_parquet, write_vectors
+from crosswalk.halves import CHECK
 from crosswalk.match_study import run, sides_from
 from crosswalk.match_tables import tables_from
 from crosswalk.truth import truths
 
 source, params, output = snakemake.input, snakemake.params, snakemake.output
 rows = {side: read_parquet(source[f"{side}_rows"]) for side in "ab"}
+halves = read_parquet(source.halves)
 facts, words = read_json(source.alignment), read_json(source.keywords)
-sides, study = sides_from(source, rows, read_parquet(source.halves), words, params)
+sides, study = sides_from(source, rows, halves[halves["use"] == CHECK], words, params)
 judged = truths(params.truth, params.labels, *(rows[side].iloc[sides[side].order] for side in "ab"))
 key = f"match.{snakemake.wildcards.matching}"
 found = run(sides, study, judged, facts=facts, settings=params.settings, seed=params.seed, key=key)

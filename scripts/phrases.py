@@ -7,6 +7,7 @@ log = start(snakemake)
 from crosswalk.bridge import bridge_texts
 from crosswalk.embedding import embed, open_embedder, open_store, vector_metadata
 from crosswalk.files import read_json, read_parquet, write_json, write_vectors
+from crosswalk.halves import CHECK
 from crosswalk.models import embedding_of
 
 source, params = snakemake.input, snakemake.params
@@ -19,8 +20,8 @@ embedder = open_embedder(
 )
 store = open_store(embedder, snakemake.config["cache"])
 halves, words = read_parquet(source.halves), read_json(source.keywords)
-shared = {*words["bridge"], *bridge_texts(halves, params.texts)} if params.bridge else set()
-halves = halves[halves["side"] == snakemake.wildcards.side]
+shared = {*words["bridge"], *bridge_texts(halves)} if params.bridge else set()
+halves = halves[(halves["side"] == snakemake.wildcards.side) & (halves["use"] == CHECK)]
 keywords = {word for topics in words["topics"].values() for topic in topics for word, _ in topic}
 phrases = sorted({*keywords, *shared, *filter(None, params.phrases)})
 texts = [*phrases, *halves["first"], *halves["second"]]

@@ -7,10 +7,12 @@ log = start(snakemake)
 
 from crosswalk.comparison import order_of
 from crosswalk.files import read_parquet, write_csv, write_json, write_vectors
+from crosswalk.halves import CHECK
 from crosswalk.topic_study import bridge_words, study_topics
 
 source, params = snakemake.input, snakemake.params
 halves, rows, texts = read_parquet(source.halves), {}, {}
+halves = halves[halves["use"] == CHECK]
 for side in "ab":
     table = read_parquet(source[side])
     rows[side] = table["id"].to_numpy()

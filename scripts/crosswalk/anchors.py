@@ -7,6 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from crosswalk.alignment import FEWEST_ANCHORS, align, fitter, identifiable
+from crosswalk.bridge import FEWEST, bridge, held_out
 from crosswalk.errors import UserError
 from crosswalk.procrustes import Transform, generalised_procrustes
 from crosswalk.topics import keyword_vectors, pair_topics
@@ -14,14 +15,16 @@ from crosswalk.truth import read_pairs
 
 logger = logging.getLogger(__name__)
 
-FEWEST_WORDS = 100  # shared words that carry a bridge at all
 STATEMENTS = {
     "none": "both sides have one embedding model; each is centred and compared as it is",
-    "words": "the spaces of two models are bridged by {count} words that both sides use",
+    "words": "the spaces of two models are bridged by {words} words that both sides use and {texts} halves of their texts",
     "anchors": "the spaces are brought together by {count} pairs known to correspond",
     "topics": "topics of both sides and their keywords are brought together ({count} topics, three sets)",
     "unsupervised": "the spaces are brought together by their shapes alone",
 }
+
+
+BRIDGED = ("bridge", "texts")  # words, and halves of texts
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def align_sides(vectors, mixtures, phrases, *, orders, words, anchors, method, s
 
     vectors: [(n, d), (m, e)]; mixtures: [(n, k), (m, l)] of topics; phrases: for each side a dict of text -> vector;
     orders: of the rows of each side, by which they are fitted; words: {"topics": side or "both" -> keywords, "bridge":
-    list}; anchors: (k, 2) row numbers or None, which with "words" only measure the map; seed: of everything random.
+    list, perhaps "texts": list}, which "words" takes from the phrases of both sides; anchors: (k, 2) row numbers or
+    None; seed: of everything random.
     Returns Maps, the same bytes for any order of rows and anchors. Raises UserError where the method has too little to
     work with.
     """
@@ -89,33 +93,48 @@ def align_sides(vectors, mixtures, phrases, *, orders, words, anchors, method, s
         return Maps(_identity(a), _identity(b), {"method": method, "statement": STATEMENTS[method]})
     if method == "topics":
         return _by_topics(a, b, [m[o] for m, o in zip(mixtures, orders, strict=True)], phrases, words)
-    known = {}
     if method == "words":
-        bridge = [word for word in words["bridge"] if word in phrases[0] and word in phrases[1]]
-        if len(bridge) < FEWEST_WORDS:
-            raise UserError(
-                f"The two sides share {len(bridge)} words, too few to bridge two embedding models (at least "
-                f"{FEWEST_WORDS}). Give alignment.anchors, or embed both sides with one model."
-            )
-        known["words"] = tuple(np.array([side[word] for word in bridge]) for side in phrases)
-    if method == "anchors" or (anchors is not None and method == "words"):
+        return _by_bridge(phrases, words)
+    known = {}
+    if method == "anchors":
         places = [np.argsort(order) for order in orders]
         known["anchors"] = np.column_stack([place[column] for place, column in zip(places, anchors.T, strict=True)])
         known["anchors"] = known["anchors"][np.argsort(known["anchors"][:, 0])]
     found = align(a, b, **known, seed=seed)
-    count = len(known["words"][0]) if "words" in known else len(known.get("anchors", ()))
     facts = {
         "method": method,
         "map": found.method,
         "kind": found.transform.kind,
-        "statement": STATEMENTS[method].format(count=f"{count:,}"),
+        "statement": STATEMENTS[method].format(count=f"{len(known.get('anchors', ())):,}"),
         "details": _plain(found.diagnostics),
     }
-    if method != "words":
-        # Words that both models know were embedded, not guessed: only a map that was guessed can be an illusion.
-        prepare = fitter(anchors=known.get("anchors"), method=found.method if known else None, seed=seed)
-        facts["identifiable"] = _plain(identifiable(a, b, prepare, seed=seed))
+    prepare = fitter(anchors=known.get("anchors"), method=found.method if known else None, seed=seed)
+    facts["identifiable"] = _plain(identifiable(a, b, prepare, seed=seed))
     return Maps(found.transform, _identity(b), facts)
+
+
+def _by_bridge(phrases, words):
+    """What both models embedded, so that nothing is guessed: only a map that was guessed can be an illusion."""
+    kinds = {kind: [text for text in words.get(kind, ()) if all(text in side for side in phrases)] for kind in BRIDGED}
+    texts = list(dict.fromkeys(text for own in kinds.values() for text in own))
+    if len(texts) < FEWEST:
+        raise UserError(
+            f"match: both models embedded {len(texts)} texts, too few to bridge them (at least {FEWEST}): the two sides "
+            "share too few words. Raise split_half or alignment.texts, give alignment.anchors, or embed both sides with "
+            "one model."
+        )
+    x, y = (np.array([side[text] for text in texts]) for side in phrases)
+    first, second, correlations = bridge(x, y)
+    facts = {
+        "method": "words",
+        "map": "word bridge",
+        "kind": "ridge canonical correlation",
+        "statement": STATEMENTS["words"].format(words=f"{len(kinds['bridge']):,}", texts=f"{len(kinds['texts']):,}"),
+        "details": _plain(
+            {"correlations": correlations[:10], "directions": len(correlations), "held_out": held_out(x, y)}
+        ),
+    }
+    return Maps(first, second, facts)
 
 
 def _by_topics(a, b, mixtures, phrases, words):

@@ -1,4 +1,4 @@
-"""What two collections are compared by: blocks of features, centred on each side, brought to one scale, weighted, added.
+"""What two collections are compared by: blocks of features, centred by side, brought to one scale, weighted, added.
 
 A block gives every pair of rows a cosine between what sets each apart from the mean of its own side, so that a constant
 added to a side, or a side in another unit, changes nothing. The score of a pair is the sum over blocks of weight x

@@ -9,7 +9,8 @@ labelled set.
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from crosswalk.procrustes import Transform
+from crosswalk.halves import BRIDGE
+from crosswalk.procrustes import Transform, ranks_of
 
 RIDGE = 1.0  # of the mean variance of an axis of either side
 WIDTH = 200  # directions kept, of which the last agree hardly any more
@@ -46,16 +47,26 @@ def bridge(x, y, *, ridge=RIDGE, width=WIDTH):
     return first, second, correlations[:width]
 
 
-def bridge_texts(halves, count):
-    """The texts, besides words, that both models embed: the halves of up to `count` texts of each side.
+def held_out(x, y):
+    """How well a bridge of every other text takes the rest to themselves: a dict of hit_at_1, mrr and chance.
 
-    halves: table with the columns side, id, first, second, sorted by side and id. Returns a sorted list of strings.
+    x, y: as for `bridge`. None of the three where half of the texts carry no bridge.
     """
-    found = set()
-    for _, own in halves.groupby("side"):
-        chosen = own.iloc[np.unique(np.linspace(0, len(own) - 1, min(count, len(own))).astype(np.intp))]
-        found |= {*chosen["first"], *chosen["second"]}
-    return sorted(found)
+    if len(x) < 2 * FEWEST:
+        return {"hit_at_1": None, "mrr": None, "chance": None}
+    first, second, _ = bridge(x[::2], y[::2])
+    own = np.arange(len(x[1::2]))
+    ranks, _ = ranks_of(first.apply(x[1::2]), second.apply(y[1::2]), own, centre=0.0)
+    return {"hit_at_1": float((ranks <= 1).mean()), "mrr": float((1 / ranks).mean()), "chance": 1 / len(own)}
+
+
+def bridge_texts(halves):
+    """The texts, besides words, that both models embed: the halves that `halves.draw_apart` drew for it, sorted.
+
+    halves: table with the columns use, first, second.
+    """
+    own = halves[halves["use"] == BRIDGE]
+    return sorted({*own["first"], *own["second"]})
 
 
 def _inverse_root(covariance, *, ridge):

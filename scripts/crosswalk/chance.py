@@ -5,7 +5,7 @@ another row of b. They have the spread of b and its values, and nothing that bel
 chance if its score is seldom reached by the best of as many decoys. The idea is that of target and decoy search in
 proteomics (Elias and Gygi, 2007); the list is then cut by the procedure of Benjamini and Hochberg (1995).
 
-What decoys lack is what real rows share by their kind: blocks that say the same of a row, words that come together.
+What decoys lack is what real rows share by their kind: words that come together, and that speak as the other blocks do.
 Their scores are therefore stretched to the spread that the scores with all real rows but the best have. Rows that lie
 in tight groups still come nearer to one another than decoys do: what is nearer than chance may be of the right group
 without being the right row.
@@ -26,15 +26,23 @@ PARTS = 1 << 22  # scores held at once
 ROUNDING = 1e-5  # of the greatest score: scores this near to each other count as equal
 
 
-def decoys(block, *, seed):
-    """The block with made-up rows in place of b's; parts a and b only."""
+def decoys(blocks, *, seed):
+    """The blocks with made-up rows in place of b's; parts a and b only.
+
+    seed: an integer or a numpy SeedSequence. Dense blocks are taken apart together, so that those that say the same of
+    a row also do of a decoy.
+    """
     rng = np.random.default_rng(seed)
-    b = block.parts["b"]
-    if b.terms is None:
-        made = Features(_shuffle_dense(b.dense, rng))
-    else:
-        made = sparse_features(_shuffle_sparse(_raw(b), rng), block.means, side="b")
-    return Block(block.name, {"a": block.parts["a"], "b": made}, block.means)
+    dense = [block.parts["b"].dense for block in blocks if block.parts["b"].terms is None]
+    mixed, made = iter(_shuffle_dense(dense, rng) if dense else ()), []
+    for block in blocks:
+        b = block.parts["b"]
+        if b.terms is None:
+            b = Features(next(mixed))
+        else:
+            b = sparse_features(_shuffle_sparse(_raw(b), rng), block.means, side="b")
+        made.append(Block(block.name, {"a": block.parts["a"], "b": b}, block.means))
+    return made
 
 
 def null_scores(blocks, coefficients, *, seed):
@@ -49,8 +57,7 @@ def null_scores(blocks, coefficients, *, seed):
     seeds = np.random.SeedSequence(seed).spawn(max(1, min(-(-LEAST // len(drawn)), DECOYS // m)))
     best = []
     for one in seeds:
-        made = [decoys(block, seed=own) for block, own in zip(thin, one.spawn(len(thin)), strict=True)]
-        best.append(_stretched(_tops(Combined(made, coefficients)), real))
+        best.append(_stretched(_tops(Combined(decoys(thin, seed=one), coefficients)), real))
     return np.sort(np.concatenate(best)).astype(np.float32)
 
 
@@ -76,7 +83,7 @@ def threshold(best, null, *, level):
 
 
 def _tops(scores):
-    """Best score of each row, and mean and deviation of its others; float64 (n, 3), without deviation for few others."""
+    """Best score of each row, and mean and deviation of its others (0 if they are few); float64 (n, 3)."""
     (n, m), found = scores.shape, []
     step = max(1, PARTS // m)
     for start in range(0, n, step):
@@ -97,16 +104,18 @@ def _stretched(made, real):
     return np.where(known, real[:, 1] + (made[:, 0] - made[:, 1]) * times, made[:, 0])
 
 
-def _shuffle_dense(rows, rng):
-    """Every principal component keeps its values; which row each stands in is shuffled, and rows are as long as before."""
-    if not rows.any():
-        return rows
+def _shuffle_dense(parts, rng):
+    """Principal components of arrays (m, k) keep their values in another order of rows, and rows their lengths."""
     with threadpool_limits(1):
-        values = rows.astype(np.float64)
+        values = np.hstack(parts).astype(np.float64)
         _, axes = np.linalg.eigh(values.T @ values)
         mixed = rng.permuted(values @ axes, axis=0) @ axes.T
-    length, own = (np.sqrt(np.einsum("ij,ij->i", part, part)) for part in (mixed, values))
-    return (mixed * (own / np.where(length > 0, length, 1))[:, None]).astype(np.float32)
+    ends = np.cumsum([part.shape[1] for part in parts])[:-1]
+    found = []
+    for rows, real in zip(np.hsplit(mixed, ends), np.hsplit(values, ends), strict=True):
+        length, own = (np.sqrt(np.einsum("ij,ij->i", part, part)) for part in (rows, real))
+        found.append((rows * (own / np.where(length > 0, length, 1))[:, None]).astype(np.float32))
+    return found
 
 
 def _raw(features):
@@ -118,7 +127,7 @@ def _raw(features):
 
 
 def _shuffle_sparse(rows, rng):
-    """Every stored value keeps its column; which row it stands in is shuffled, so that rows keep their number of terms."""
+    """Every stored value keeps its column and gets another row; rows keep their number of terms."""
     row = rng.permutation(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)))
     for _ in range(ROUNDS):  # terms that a row got twice change places with others
         place = row * rows.shape[1] + rows.indices

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
+CHECK, BRIDGE = "check", "bridge"  # what a text is split for
 LEAST_WORDS = 2  # of a half; shorter ones say too little to look for a partner
 WORDS_A_PIECE = 4  # where a text has no sentences
 
@@ -46,13 +47,25 @@ def draw(ids, texts, *, count, seed):
     return pd.DataFrame(sorted(found), columns=["id", "first", "second"]).astype(object)
 
 
+def draw_apart(ids, texts, *, check, bridge, seed):
+    """Split texts for two uses, none for both: a bridge fitted on a half would make the halves agree by itself.
+
+    check, bridge: texts for each use; both get fewer, in proportion, where there are not enough. The other parameters
+    are those of `draw`. Returns its DataFrame with one more column, use: "check" or "bridge".
+    """
+    table = draw(ids, texts, count=check + bridge, seed=seed)
+    share = round(len(table) * check / max(check + bridge, 1))
+    own = draw(ids, texts, count=share, seed=seed)["id"]
+    return table.assign(use=np.where(table["id"].isin(own), CHECK, BRIDGE))
+
+
 def agreement(first, second):
     """How well two readings of the same rows agree on the partner.
 
     first, second: float (n, m) scores of n rows with the same m candidates.
-    Returns (reciprocal rank (n,), same (n,)): the mean of both ways of 1 / rank that the one reading's choice has in the
-    other's list, and whether both choose the same. Candidates that tie with the choice count half; a reading to which
-    all candidates are equal chooses none, and its row is worth what a tie of all is.
+    Returns (reciprocal rank (n,), same (n,)): the mean of both ways of 1 / rank that the one reading's choice has in
+    the other's list, and whether both choose the same. Candidates that tie with the choice count half; a reading to
+    which all candidates are equal chooses none, and its row is worth what a tie of all is.
     """
     rows, m = np.arange(len(first)), first.shape[1]
     choices = [np.argmax(scores, axis=1) for scores in (first, second)]

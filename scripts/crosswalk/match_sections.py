@@ -61,6 +61,7 @@ def match_section(m: Matching, collections: dict, config: dict) -> dict:
     return {
         "name": m.name,
         "anchor": f"match-{m.name}",
+        "heading": _heading(config),
         "a": config["a"],
         "b": config["b"],
         "published": config.get("method") == "as_published",
@@ -83,6 +84,11 @@ def match_section(m: Matching, collections: dict, config: dict) -> dict:
         "headline": evaluation[0] if evaluation else None,
         "facts": _facts(d, config.get("assignment") or {}),
     }
+
+
+def _heading(config):
+    a, b = (config[side].replace("_", " ") for side in "ab")
+    return f"{a} matched with {b}" + (", as published" if config.get("method") == "as_published" else "")
 
 
 def _texts(collection):

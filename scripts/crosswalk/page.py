@@ -40,13 +40,22 @@ def render(collections, studies, matchings=(), *, config, provenance):
         reasons=_reasons(collections),
         collections=[collection_section(c, config["collections"][c.name]) for c in collections],
         studies=told,
-        matchings=[match_section(m, by_name, config["match"][m.name]) for m in matchings],
+        matchings=_told_apart([match_section(m, by_name, config["match"][m.name]) for m in matchings]),
         # The record's config names no home folder.
         config=_yaml(provenance.get("config", config)),
         platform=provenance.get("platform", {}),
         packages=provenance.get("packages", {}),
         record=record,
     )
+
+
+def _told_apart(sections):
+    """The sections, those with one heading told apart by their names in the config."""
+    times = Counter(section["heading"] for section in sections)
+    for section in sections:
+        if times[section["heading"]] > 1:
+            section["heading"] += f" ({_words(section['name'])})"
+    return sections
 
 
 def _reasons(collections):

@@ -1,5 +1,6 @@
 """One row of a source as one text, and single values as strings."""
 
+import html
 import re
 
 import msgspec
@@ -10,7 +11,8 @@ from crosswalk.errors import UserError
 class Template:
     """How the rows of a collection become texts: the `text` part of its settings, ready for use.
 
-    settings: dict with `columns`, and optionally `preamble`, `labels`, `separator`, `strip`, `max_chars`.
+    settings: dict with `columns`, and optionally `preamble`, `labels`, `separator`, `unescape`,
+    `strip`, `max_chars`.
     Raises UserError if a pattern of `strip` is not a regular expression.
     """
 
@@ -20,11 +22,14 @@ class Template:
         self.labels = settings.get("labels", False)
         self.separator = settings.get("separator", "\n")
         self.max_chars = settings.get("max_chars", 10000)
+        self.unescape = settings.get("unescape", False)
         self.strip = [pattern(source, key="text.strip") for source in settings.get("strip", ())]
 
     def values(self, row):
-        """The string of each column, after `strip`; "" where the row has none."""
+        """The string of each column, after `unescape` and `strip`; "" where the row has none."""
         values = [plain(row.get(column)) for column in self.columns]
+        if self.unescape:
+            values = [html.unescape(value) for value in values]
         if self.strip:
             values = [self._stripped(value) for value in values]
         return values

@@ -87,8 +87,8 @@ def choose(readings, given, *, scales, rows=None):
     fixed = {name: float(weight) for name, weight in known.items() if weight != "auto"}
     unit = max(fixed.values(), default=0.0) or 1.0
     start = {name: fixed[name] / unit if name in fixed else FALLBACK.get(name, 0.0) for name in known}
-    if start and not any(start.values()):
-        start[next(iter(free), next(iter(start)))] = 1.0
+    if free and not any(start.values()):
+        start[free[0]] = 1.0
     count = 0 if readings is None else readings.rows if rows is None else int(np.count_nonzero(rows))
     if count < LEAST_ROWS or not free:
         empty = pd.DataFrame(columns=[*known, "agreement", "same", "chosen_from"])

@@ -27,11 +27,13 @@ CONCEPT = {word: i for i, pair in enumerate(PAIRS) for word in pair}
 EACH = 5  # concepts of a thing, all but one of one theme
 SETTINGS = {
     "weights": {"embedding": "auto", "words": "auto", "characters": "auto", "topics": "auto", "code": 0},
-    "assignment": {"mode": "free", "capacity": None, "unmatched": "auto", "candidates": 20, "top": 10},
+    "assignment": {"mode": "free", "capacity": None, "unmatched": "never", "candidates": 20, "top": 10},
     "recursion": [],
 }
+AUTO = SETTINGS | {"assignment": SETTINGS["assignment"] | {"unmatched": "auto"}}
 TOPICS = {
-    "number": [6], "engine": "nmf", "mode": "joint", "tokens": "pattern", "min_df": 2, "max_df": 0.5, "stop_words": ["met", "near"],
+    "number": [6], "engine": "nmf", "mode": "joint", "tokens": "pattern", "min_df": 2, "max_df": 0.5,
+    "stop_words": ["met", "near"],
 }  # fmt: skip
 
 

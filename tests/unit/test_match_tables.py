@@ -105,7 +105,7 @@ def test_topics_of_both_have_the_number_of_their_column(joint):
     sides, _, _, tables = joint
     assert tables["topics"]["topic"].tolist() == list(range(1, 7)) and set(tables["topics"]["side"]) == {"both"}
     assert_numbers(tables, sides, {name: np.arange(1, 7) for name in "ab"})
-    np.testing.assert_allclose(tables["topics"]["share_b"], sides["b"].topics.mean(axis=0))
+    np.testing.assert_allclose(tables["topics"]["share_b"], sides["b"].topics.mean(axis=0), rtol=1e-5)
 
 
 def test_paired_topics_have_the_numbers_of_their_sides(separate):
@@ -120,7 +120,7 @@ def test_paired_topics_have_the_numbers_of_their_sides(separate):
         own = topics[topics["side"] == name].set_index("topic")
         assert own["partner"].dropna().to_dict() == dict(zip(numbers[name], numbers[other], strict=True))
         assert own["partner"].isna().equals(own["cosine"].isna()) and own[f"share_{other}"].isna().all()
-        np.testing.assert_allclose(own.loc[numbers[name], f"share_{name}"], sides[name].topics.mean(axis=0))
+        np.testing.assert_allclose(own.loc[numbers[name], f"share_{name}"], sides[name].topics.mean(axis=0), rtol=1e-5)
 
 
 def assert_numbers(tables, sides, numbers):

@@ -143,7 +143,8 @@ def test_one_candidate_to_look_at_leaves_no_margin():
 
 
 def test_a_coefficient_of_zero_is_as_no_block():
-    blocks = [planted(seed=4)._replace(name="topics"), planted(seed=0), planted(seed=1)._replace(name="words")]
+    names = ("topics", "embedding", "words")
+    blocks = [planted(seed=seed, noise=0.7)._replace(name=name) for seed, name in enumerate(names)]
     settings = SETTINGS | {"unmatched": "auto"}
     with_zero = match(blocks, [0, 1.0, 0.5], settings=settings, seed=0)
     without = match(blocks[1:], [1.0, 0.5], settings=settings, seed=0)
@@ -161,6 +162,7 @@ def test_doubled_coefficients_change_no_match(mode, levels):
     twice = match(blocks, [1.4, 0.6], groups=groups, settings=settings, seed=0)
     np.testing.assert_array_equal(once.partner, twice.partner)
     np.testing.assert_array_equal(once.matches["score"] * 2, twice.matches["score"])
+    np.testing.assert_array_equal(once.scores.rows(0, 40) * 2, twice.scores.rows(0, 40))  # levels included
     unchanged = ["choice", "mutual", "chance", "level", "reason"]
     assert once.matches[unchanged].equals(twice.matches[unchanged])
 
@@ -188,7 +190,8 @@ def test_a_poor_pair_is_not_made_for_its_group_alone():
     assert (found.matches.loc[own, "score"] >= found.threshold).all()
     # Without anybody near in their group they get whom they are near to.
     assert (found.partner[:8] == np.arange(8)).mean() > 0.7
-    assert set(found.matches.loc[~own, "reason"]) <= {NO_NEARER}
+    alone = found_by(planted(noise=0.8), groups=[(kinds, other)], unmatched="auto").matches.query("b < 0")
+    assert len(alone) and set(alone["reason"]) == {NO_NEARER}
     assert (found.matches.loc[own, "choice"] >= 1).all() and found.matches.loc[:7, "choice"].max() > 1
 
 

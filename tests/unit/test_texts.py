@@ -14,6 +14,12 @@ def render(row, **settings):
     return template.render(template.values(row))
 
 
+def test_html_entities_become_characters_before_anything_is_stripped():
+    row = {"a": "R&amp;D &lt;b&gt; caf&eacute;"}
+    assert texts.Template({"columns": ["a"]}).values(row) == ["R&amp;D &lt;b&gt; caf&eacute;"]
+    assert texts.Template({"columns": ["a"], "unescape": True, "strip": ["<b> "]}).values(row) == ["R&D café"]
+
+
 def test_notebook_form():
     row = {"title": "Dune", "description": "Sand."}
     text = "This is a SUMMARY: title: Dune|description: Sand."

@@ -221,6 +221,11 @@ def alignment_method(matching):
     return "anchors" if "anchors" in entry["alignment"] else "words"
 
 
+def bridge_texts(matching):
+    """Texts of each side whose halves both models embed: none where no bridge is built."""
+    return config["match"][matching]["alignment"]["texts"] if alignment_method(matching) == "words" else 0
+
+
 def pair_files(matching, kind):
     """The files of a matching's `truth` or `anchors`, if it has any."""
     entry = config["match"][matching]

@@ -19,7 +19,8 @@ rule halves:
         "../../envs/base.yaml"
     params:
         preambles=lambda w: preambles(w.matching),
-        number=lambda w: config["match"][w.matching]["split_half"],
+        check=lambda w: config["match"][w.matching]["split_half"],
+        bridge=lambda w: bridge_texts(w.matching),
         seed=config["seed"],
         code=code("halves.py"),
     script:
@@ -84,7 +85,6 @@ rule phrases:
         collection=lambda w: config["match"][w.matching][w.side],
         phrases=lambda w: sorted({query[1 + "ab".index(w.side)] for query in queries(w.matching)}),
         bridge=lambda w: alignment_method(w.matching) == "words",
-        texts=lambda w: config["match"][w.matching]["alignment"]["texts"],
         vectors=lambda w: vector_settings(config["match"][w.matching][w.side]),
         seed=config["seed"],
         code=code("phrases.py"),
@@ -120,7 +120,6 @@ rule align:
     threads: 1
     params:
         method=lambda w: alignment_method(w.matching),
-        texts=lambda w: config["match"][w.matching]["alignment"]["texts"],
         anchors=lambda w: config["match"][w.matching]["alignment"].get("anchors"),
         seed=config["seed"],
         code=code("align.py"),

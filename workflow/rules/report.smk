@@ -86,6 +86,11 @@ rule page:
         matchings=MATCHINGS,
         correlations=[[r, *map(str, point)] for r in RELATIONS for point in SWEEP],
         config=PUBLIC_CONFIG,
-        code=code("report.py", "scripts/crosswalk/page.html.j2", "scripts/crosswalk/page.css"),
+        code=code(
+            "report.py",
+            "scripts/crosswalk/page.html.j2",
+            "scripts/crosswalk/match.html.j2",
+            "scripts/crosswalk/page.css",
+        ),
     script:
         "../../scripts/report.py"
