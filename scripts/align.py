@@ -4,10 +4,11 @@ from crosswalk.job import start
 
 log = start(snakemake)
 
-from crosswalk.anchors import align_sides, read_anchors
+from crosswalk.anchors import align_sides
 from crosswalk.bridge import bridge_texts
 from crosswalk.comparison import order_of
-from crosswalk.files import read_json, read_parquet, read_vectors, write_tensors, write_json
+from crosswalk.files import read_json, read_parquet, read_vectors, write_json, write_tensors
+from crosswalk.known_pairs import read_anchors
 
 source, params = snakemake.input, snakemake.params
 ids = [read_parquet(source[f"{side}_rows"])["id"].to_numpy() for side in "ab"]

@@ -16,6 +16,7 @@ rows = check(
     links={name: own["link"]["to"] for name, own in collections.items() if "link" in own},
     contrasts={name: own["contrast"] for name, own in collections.items() if "contrast" in own},
     relations={name: own for name, own in config["relate"].items() if own["method"] == "cross_fitted"},
+    matchings=config.get("match"),
     units=dict.fromkeys(encoded(config), largest_encoder(config["encode"])),
 )
 log.info("collections fit together: %s", ", ".join(f"{name} {n:,} rows" for name, n in rows.items()))

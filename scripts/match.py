@@ -27,5 +27,5 @@ for name in ("weights", "blocks", "evaluation", "topics"):
 write_parquet(output.map, tables["map"])
 for side in "ab":
     write_vectors(output[f"{side}_topics"], rows[side]["id"], sides[side].topics[sides[side].back], column="topics")
-write_json(output.diagnostics, found.diagnostics)
+write_json(output.diagnostics, {"collections": list(params.collections), **found.diagnostics})
 log.info("%s", found.diagnostics["statement"])

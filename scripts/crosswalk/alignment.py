@@ -13,13 +13,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from crosswalk.canonical import principal_components
+from crosswalk.limits import FEWEST_ANCHORS
 from crosswalk.procrustes import Transform, best_of, choose_map, fit_as, ranks_of, unit
 from crosswalk.self_learning import best_start, csls, learn, spaces, start_similarities, unsupervised
 
 log = logging.getLogger(__name__)
 
 FEW_ANCHORS = 100  # below, the anchors cannot carry a map alone
-FEWEST_ANCHORS = 3
 FEWEST_TO_HOLD_OUT = 6  # anchors, so that each half has three
 LEAST_AGREEMENT = 0.1  # of two halves when nothing is known; independent clouds of many shapes stay below
 LEAST_WITH_PAIRS = 0.03  # with anchors or words, half of which lead less far than all; independent clouds have 0.004

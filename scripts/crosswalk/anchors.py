@@ -6,18 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from crosswalk.alignment import FEWEST_ANCHORS, align, fitter, identifiable
+from crosswalk.alignment import align, fitter, identifiable
 from crosswalk.bridge import FEWEST, bridge, held_out
 from crosswalk.errors import UserError
 from crosswalk.procrustes import Transform, generalised_procrustes
 from crosswalk.topics import keyword_vectors, pair_topics
-from crosswalk.truth import read_pairs
 
 logger = logging.getLogger(__name__)
 
 STATEMENTS = {
     "none": "both sides have one embedding model; each is centred and compared as it is",
-    "words": "the spaces of two models are bridged by {words} words that both sides use and {texts} halves of their texts",
+    "words": "the spaces of two models are bridged by {words} words that both sides use and {texts} halves of texts",
     "anchors": "the spaces are brought together by {count} pairs known to correspond",
     "topics": "topics of both sides and their keywords are brought together ({count} topics, three sets)",
     "unsupervised": "the spaces are brought together by their shapes alone",
@@ -46,36 +45,6 @@ def load_maps(tensors):
         Transform.load({key[2:]: value for key, value in tensors.items() if key.startswith(f"{side}.")})
         for side in "ab"
     )
-
-
-def read_anchors(settings, a_ids, b_ids, *, key):
-    """Row numbers (k, 2) of the pairs in the user's table of anchors.
-
-    settings: the config's `anchors`; a_ids, b_ids: of all rows; key: of the config, for errors.
-    Raises UserError for a missing column, an id that its side does not have, one that stands in two pairs, and fewer
-    than three pairs.
-    """
-    path, pairs = settings["path"], read_pairs(settings, key=key)
-    found = []
-    for name, ids in (("a", a_ids), ("b", b_ids)):
-        place = {row: i for i, row in enumerate(ids)}
-        unknown = [value for value in pairs[name] if value not in place]
-        if unknown:
-            shown = ", ".join(map(repr, unknown[:3]))
-            raise UserError(
-                f"{key}: {len(unknown)} of {len(pairs)} pairs in {path} name ids that side {name} does not have "
-                f"({shown}). Take them out, or draw more rows (sample.n) of that collection."
-            )
-        repeated = pairs[name][pairs[name].duplicated()]
-        if len(repeated):
-            raise UserError(
-                f"{key}: {path} names {repeated.iloc[0]!r} of side {name} in more than one pair. An anchor is one row "
-                "of each side; leave one of its pairs."
-            )
-        found.append([place[value] for value in pairs[name]])
-    if len(pairs) < FEWEST_ANCHORS:
-        raise UserError(f"{key}: {path} holds {len(pairs)} pairs; give {FEWEST_ANCHORS} or more.")
-    return np.array(found, dtype=np.intp).T
 
 
 def align_sides(vectors, mixtures, phrases, *, orders, words, anchors, method, seed):
@@ -119,9 +88,9 @@ def _by_bridge(phrases, words):
     texts = list(dict.fromkeys(text for own in kinds.values() for text in own))
     if len(texts) < FEWEST:
         raise UserError(
-            f"match: both models embedded {len(texts)} texts, too few to bridge them (at least {FEWEST}): the two sides "
-            "share too few words. Raise split_half or alignment.texts, give alignment.anchors, or embed both sides with "
-            "one model."
+            f"match: both models embedded {len(texts)} texts, too few to bridge them (at least {FEWEST}): the two "
+            "sides share too few words. Raise alignment.texts, give alignment.anchors, or embed both sides with one "
+            "model."
         )
     x, y = (np.array([side[text] for text in texts]) for side in phrases)
     first, second, correlations = bridge(x, y)

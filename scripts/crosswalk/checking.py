@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 
 from crosswalk.errors import UserError
 from crosswalk.items import dependent
+from crosswalk.known_pairs import read_anchors, read_pairs
 from crosswalk.labels import labelled
 from crosswalk.limits import LEAST_ITEMS, LEAST_ITEMS_A_FOLD, ROWS_PER_UNIT
 from crosswalk.links import show
@@ -13,15 +14,16 @@ from crosswalk.links import show
 BATCH = 10_000  # texts looked at once
 
 
-def check(tables, *, links, contrasts=None, relations=None, units=None):
+def check(tables, *, links, contrasts=None, relations=None, matchings=None, units=None):
     """Check collections against one another and against what the steps below need.
 
     tables: dict of collection to the path of its table; links: dict of collection to the collection it links to;
     contrasts: dict of collection to its `contrast`; relations: dict of relation to its x, y and folds;
-    units: dict of collection to the units of the largest encoder trained on it.
+    matchings: dict of matching to its entry in the config; units: dict of collection to the units of its largest
+    encoder.
     Returns dict of collection to its number of rows. Raises UserError that lists every fault: ids that are not unique,
     empty texts, too few items, distinct texts, rows for the encoder or items and blocks for the folds, labels that no
-    row carries, and groups that are no item of the other collection.
+    row carries, groups that are no item of the other collection, and matchings that cannot be done with these rows.
     """
     faults, ids, groups = [], {}, {}
     for name, path in tables.items():
@@ -38,6 +40,8 @@ def check(tables, *, links, contrasts=None, relations=None, units=None):
             )
     for name, relation in (relations or {}).items():
         faults += _fold_faults(name, relation, tables, groups)
+    for name, matching in (matchings or {}).items():
+        faults += _match_faults(f"match.{name}", matching, ids)
     if faults:
         raise UserError("\n  ".join(["The collections cannot be used:", *faults] if len(faults) > 1 else faults))
     return {name: len(own) for name, own in ids.items()}
@@ -96,3 +100,30 @@ def _fold_faults(name, relation, tables, groups):
             f"{LEAST_ITEMS_A_FOLD} items or more on average. {cure}"
         ]
     return []
+
+
+def _match_faults(at, matching, ids):
+    """Faults of a matching that its rows and its tables of known pairs show."""
+    a, b = ids[matching["a"]], ids[matching["b"]]
+    faults = []
+    try:
+        if "truth" in matching:
+            read_pairs(matching["truth"], key=f"{at}.truth")
+        if "anchors" in matching["alignment"]:
+            read_anchors(matching["alignment"]["anchors"], a, b, key=f"{at}.alignment.anchors")
+    except UserError as error:
+        faults.append(str(error))
+    topics = matching["topics"]
+    fewest = min(topics["number"]) if isinstance(topics["number"], list) else topics["number"]
+    texts = min(len(a), len(b)) if topics["mode"] == "separate" else len(a) + len(b)
+    if fewest > texts:
+        faults.append(f"{at}.topics.number: {texts} texts cannot have {fewest} topics. Lower it, or draw more rows.")
+    settings = matching["assignment"]
+    capacity = settings["capacity"]
+    if settings["mode"] == "capacity" and capacity and settings["unmatched"] == "never" and capacity * len(b) < len(a):
+        faults.append(
+            f"{at}.assignment.capacity: {len(b)} rows of {matching['b']}, each taken {capacity} times at most, are too "
+            f"few for {len(a)} of {matching['a']}. Raise it to {-(-len(a) // len(b))}, or let rows stay alone "
+            "(unmatched: auto)."
+        )
+    return faults

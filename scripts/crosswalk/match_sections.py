@@ -54,7 +54,7 @@ def match_section(m: Matching, collections: dict, config: dict) -> dict:
     if identifiable:
         found = _found(m.matches)
         blocks = m.blocks["block"].tolist() if len(m.blocks) else []
-        words = {number: str(row["keywords"]) for number, row, _ in shared_topics(m.topics)}
+        words = {int(t["topic"]): str(t["keywords"]) for t in m.topics.to_dict("records") if t["side"] in ("both", "a")}
         told = examples(m.matches, m.candidates, words, blocks, {k: _texts(c) for k, c in sides.items()})
         drawn = _maps(m, sides)
     evaluation = _evaluation(m.evaluation)

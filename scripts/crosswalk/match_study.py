@@ -242,8 +242,15 @@ def _conclude(matched, agreement, facts, *, n):
             f"texts do (mean reciprocal rank {agreement['observed']:.3f} against {agreement['null']:.3f}, "
             f"p = {agreement['p']:.2g})."
         )
-    if not matched.facts["matched"]:
+    if not matched.facts["matched"] and agreement["p"] is None:
         return False, "Nothing to match: no row of the one side is nearer to any row of the other than chance makes it."
+    if not matched.facts["matched"]:
+        return True, (
+            "No row has a partner that is nearer than chance makes it, although the two halves of a text agree on "
+            f"theirs (mean reciprocal rank {agreement['observed']:.2f} against {agreement['null']:.2f}): there are too "
+            "few rows, or they are too alike. The nearest of each are in candidates.csv; with `assignment.unmatched: "
+            "never` they are given out."
+        )
     share = matched.facts["matched"] / n
     told = f"{matched.facts['matched']:,} of {n:,} rows ({100 * share:.0f} %) have a partner"
     if agreement["observed"] is not None:

@@ -6,13 +6,10 @@ Truth measures and does nothing else: no weight, no map and no choice is ever ma
 import logging
 
 import numpy as np
-import pandas as pd
 
-from crosswalk.errors import UserError
+from crosswalk.known_pairs import read_pairs
 from crosswalk.neighbours import TILE
-from crosswalk.paths import source_paths
-from crosswalk.sources import read
-from crosswalk.texts import identifier, plain
+from crosswalk.texts import plain
 
 logger = logging.getLogger(__name__)
 
@@ -78,25 +75,6 @@ def from_labels(a_labels, b_labels, *, same=None, ignore_case=True, measure="lab
     columns = [j for j, label in enumerate(b) if label in shared]
     places = {label: np.array([p for p, j in enumerate(columns) if b[j] == label]) for label in shared}
     return Truth(measure, rows, columns, [places[a[i]] for i in rows])
-
-
-def read_pairs(settings, *, key="truth"):
-    """A table of pairs that the config names.
-
-    settings: dict with path, the names of the columns a and b, and perhaps `apart`, further columns to keep; key: of
-    the config, for errors. Returns a DataFrame of strings with the columns a and b (ids) and those of `apart`.
-    Raises UserError for a file that cannot be read, has no row or lacks a column.
-    """
-    kept = list(settings.get("apart", {}))
-    columns = [settings["a"], settings["b"]]
-    try:
-        rows = [
-            [*(identifier(row.get(column)) for column in columns), *(plain(row.get(column)) for column in kept)]
-            for _, _, row in read(source_paths(settings), columns=[*columns, *kept])
-        ]
-    except UserError as error:
-        raise UserError(f"{key}: {error}") from None
-    return pd.DataFrame(rows, columns=["a", "b", *kept])
 
 
 def truths(pairs, labels, a_rows, b_rows):

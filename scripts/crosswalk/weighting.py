@@ -1,6 +1,9 @@
 """Weights of blocks without labels: those under which the halves of a text agree best on the partner.
 
-On four labelled sets the agreement of halves ranked combinations of blocks as their truth did.
+On four labelled sets the agreement of halves ranked combinations of blocks as their truth did. It tells how constant a
+block is within a text, though, not how well it crosses from one side's wording to the other's: where the sides use
+different words, the words of a text still agree with themselves. So the embedding, which was made to cross, keeps its
+weight, and no automatic weight exceeds it.
 """
 
 from typing import NamedTuple
@@ -12,8 +15,8 @@ from crosswalk.blocks import SIDES, Combined, evenly
 from crosswalk.halves import agreement, shuffled
 
 FALLBACK = {"embedding": 1.0, "words": 0.25, "characters": 0.25, "topics": 0.0, "code": 0.0}
-VALUES = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # of a weight, beside 1 for the first block
-WIDER = (*VALUES, 8.0, 16.0, 32.0)  # beside the greatest weight that is given, which may be meant to be small
+VALUES = (0.0, 0.125, 0.25, 0.5, 1.0)  # of a weight, beside 1 for the first block
+WIDER = (*VALUES, 2.0, 4.0, 8.0, 16.0, 32.0)  # beside the greatest weight that is given, which may be meant to be small
 SWEEPS = 2
 CANDIDATES = 4000  # rows of the other side among which the halves look
 LEAST_ROWS = 20  # split texts below which their agreement says nothing
@@ -78,9 +81,9 @@ def choose(readings, given, *, scales, rows=None):
     readings: `Readings`, or None; given: name of a block -> a number or "auto"; scales: name -> spread, and blocks
     without one are left out; rows: bool (readings.rows,), the split texts that count, by default all.
     One weight after the other is moved over VALUES, twice around; those combinations that are within one standard error
-    of the best are averaged, since among them the data cannot tell. The first automatic block keeps weight 1, and is
-    tried without, unless another weight is given: given weights stay, and the others are set in proportion to the
-    greatest. With fewer than 20 split texts the automatic weights are those of FALLBACK. Returns Weighting.
+    of the best are averaged, since among them the data cannot tell. The first automatic block keeps weight 1 unless
+    another weight is given: given weights stay, and the others are set in proportion to the greatest. With fewer than
+    20 split texts the automatic weights are those of FALLBACK. Returns Weighting.
     """
     known = {name: weight for name, weight in given.items() if scales.get(name)}
     free = [name for name, weight in known.items() if weight == "auto"]
@@ -124,23 +127,19 @@ def _try(readings, start, free, *, anchored, rows):
             options = [{**best, name: value} for value in (VALUES if anchored else WIDER)]
             best = options[int(np.argmax([worth(option) for option in options]))]
     worth(best)
-    if anchored:
-        worth({**best, free[0]: 0.0})
     return tried
 
 
 def _near(tried, start, free, *, anchored):
-    """The combinations that cannot be told from the best, all on its scale: with the weights that are not free, or the
-    first of the free, as they were. The best alone if it is on another scale, and none on this one comes near it."""
+    """The combinations that cannot be told from the best of those on one scale: with the weights that are not free, or
+    the first of the free, as they were."""
     names = list(start)
     if anchored:
-        place = names.index(free[0])
-        scaled = [key for key in tried if key[place] == 1]
-        top = _best(tried, tried)
+        scaled = [key for key in tried if key[names.index(free[0])] == 1]
     else:
         scaled = [key for key in tried if all(key[names.index(n)] == start[n] for n in start if n not in free)]
-        top = _best(tried, scaled)
-    return [key for key in scaled if _within(tried[top][0], tried[key][0])] or [top]
+    top = _best(tried, scaled)
+    return [key for key in scaled if _within(tried[top][0], tried[key][0])]
 
 
 def _best(tried, keys):

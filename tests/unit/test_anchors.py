@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from crosswalk.anchors import align_sides, load_maps, read_anchors
+from crosswalk.anchors import align_sides, load_maps
 from crosswalk.comparison import centred
 from crosswalk.errors import UserError
 from crosswalk.files import write_json, write_tensors
+from crosswalk.known_pairs import read_anchors
 
 KEY = "match.m.alignment.anchors"
 A_IDS, B_IDS = np.array([f"a{i}" for i in range(9)], dtype=object), np.array([f"b{i}" for i in range(9)], dtype=object)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from crosswalk.errors import UserError
+from crosswalk.known_pairs import read_pairs
 from crosswalk.truth import (
     Truth,
     evaluate,
@@ -12,7 +13,6 @@ from crosswalk.truth import (
     from_labels,
     from_pairs,
     ranks,
-    read_pairs,
     truths,
 )
 

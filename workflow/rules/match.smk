@@ -214,6 +214,7 @@ rule match:
         settings=lambda w: {
             key: config["match"][w.matching][key] for key in ("weights", "assignment", "recursion")
         },
+        collections=lambda w: [config["match"][w.matching][side] for side in "ab"],
         queries=lambda w: queries(w.matching),
         floor=lambda w: config["match"][w.matching]["topics"]["floor"],
         preambles=lambda w: preambles(w.matching),
