@@ -26,6 +26,8 @@ before anything starts: every fault at once, with its key, what was found and wh
   drawn by `link.take`; the other collection's items must have `link.at_least` rows that meet `where`.
 - Collections share one `embedding`; `collections.<name>.embedding` says what is otherwise for one of them. Collections
   that are related must have one model, those that are matched need not.
+- A collection without `id` names its rows by their number; one with its own `embedding` is embedded by another model.
+- Under `match`, `auto` weights are chosen without labels; `truth` and `labels` measure the result and change nothing.
 - Give each study its own `pathvars.results`. The cache of embeddings and downloads is shared between studies.
 - Keys for services come from the environment (`OPENAI_API_KEY`), never from the config.
 

@@ -50,20 +50,23 @@ def write_rows(path, made):
     path.write_text("".join(json.dumps(row) + "\n" for row in made), encoding="utf-8")
 
 
-def write_pairs(path, numbers):
-    """A table of pairs with the columns ours and theirs."""
+def write_pairs(path, pairs):
+    """A table of pairs of ids with the columns ours and theirs."""
     with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["ours", "theirs"])
-        table.writerows((f"t-{i:03}", f"r-{i:03}") for i in numbers)
+        csv.writer(file).writerows([("ours", "theirs"), *pairs])
+
+
+def same_thing(count):
+    """Pairs of ids of the first things that both collections have."""
+    return [(f"t-{i:03}", f"r-{i:03}") for i in range(count)]
 
 
 def strange_rows(side, *, count=60, seed=0):
-    """Rows that share nothing with any other: words of random letters, of another alphabet on either side."""
+    """Rows that share nothing with the other side, and whose halves share nothing: random letters, no word twice."""
     letters = {"left": "abcdefghijklm", "right": "nopqrstuvwxyz"}[side]
     rng = np.random.default_rng([seed, *side.encode()])
     words = ["".join(rng.choice(list(letters), 6)) for _ in range(200)]
-    return [{"id": f"{side}-{i:02}", "text": " ".join(rng.choice(words, 24))} for i in range(count)]
+    return [{"id": f"{side}-{i:02}", "text": " ".join(rng.choice(words, 24, replace=False))} for i in range(count)]
 
 
 def collection(name, **more):
@@ -104,8 +107,9 @@ class MatchProject(Project):
             write_rows(self.folder / f"{side}.jsonl", rows(side))
         for side in ("left", "right"):
             write_rows(self.folder / f"{side}.jsonl", strange_rows(side))
-        write_pairs(self.folder / "truth.csv", range(SHARED))
-        write_pairs(self.folder / "anchors.csv", range(40))
+        write_pairs(self.folder / "truth.csv", same_thing(SHARED))
+        write_pairs(self.folder / "anchors.csv", same_thing(40))
+        write_pairs(self.folder / "strange.csv", [(f"left-{i:02}", f"right-{i:02}") for i in range(60)])
         self.config = config(**matchings)
 
     def match(self, name):
