@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
 from crosswalk.alignment import align, fitter, identifiable
@@ -24,6 +25,7 @@ STATEMENTS = {
 
 
 BRIDGED = ("bridge", "texts")  # words, and halves of texts
+SURE = 0.001  # p-value from which anchors held out speak for a map
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,17 @@ def align_sides(vectors, mixtures, phrases, *, orders, words, anchors, method, s
         "details": _plain(found.diagnostics),
     }
     prepare = fitter(anchors=known.get("anchors"), method=found.method if known else None, seed=seed)
-    facts["identifiable"] = _plain(identifiable(a, b, prepare, seed=seed))
+    verdict = identifiable(a, b, prepare, seed=seed)
+    if known and not verdict["identifiable"] and _found_again(found.diagnostics, len(known["anchors"])):
+        verdict |= {"identifiable": True, "by": "anchors held out"}
+    facts["identifiable"] = _plain(verdict)
     return Maps(found.transform, _identity(b), facts)
+
+
+def _found_again(diagnostics, count):
+    """Whether anchors that did not make the map are taken to their partners more often than chance would have it."""
+    merits = (diagnostics.get("anchors_held_out") or {}).values()
+    return any(binom.sf(round(m["hit_at_1"] * count) - 1, count, m["chance_at_1"]) < SURE for m in merits)
 
 
 def _by_bridge(phrases, words):
@@ -120,6 +131,12 @@ def _by_topics(a, b, mixtures, phrases, words):
         pairs = pair_topics(*own)
         mixtures = [mixture[:, [pair[place] for pair in pairs]] for place, mixture in enumerate(mixtures)]
         keywords = own[0][[pair.a for pair in pairs]]
+    if len(keywords) < a.shape[1]:
+        logger.warning(
+            "%d topics leave the map undetermined in all but as many of %d dimensions: ask for more topics, or let "
+            "alignment.method be auto",
+            len(keywords), a.shape[1],
+        )  # fmt: skip
     centres = [_centres(mixture, rows) for mixture, rows in zip(mixtures, (a, b), strict=True)]
     try:
         found = generalised_procrustes([*centres, keywords])

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 
 from crosswalk.errors import UserError
 from crosswalk.items import dependent
-from crosswalk.known_pairs import read_anchors, read_pairs
+from crosswalk.known_pairs import read_anchors, read_truth
 from crosswalk.labels import labelled
 from crosswalk.limits import LEAST_ITEMS, LEAST_ITEMS_A_FOLD, ROWS_PER_UNIT
 from crosswalk.links import show
@@ -106,13 +106,10 @@ def _match_faults(at, matching, ids):
     """Faults of a matching that its rows and its tables of known pairs show."""
     a, b = ids[matching["a"]], ids[matching["b"]]
     faults = []
-    try:
-        if "truth" in matching:
-            read_pairs(matching["truth"], key=f"{at}.truth")
-        if "anchors" in matching["alignment"]:
-            read_anchors(matching["alignment"]["anchors"], a, b, key=f"{at}.alignment.anchors")
-    except UserError as error:
-        faults.append(str(error))
+    if "truth" in matching:
+        faults += _said(read_truth, matching["truth"], a, b, key=f"{at}.truth")
+    if "anchors" in matching["alignment"]:
+        faults += _said(read_anchors, matching["alignment"]["anchors"], a, b, key=f"{at}.alignment.anchors")
     topics = matching["topics"]
     fewest = min(topics["number"]) if isinstance(topics["number"], list) else topics["number"]
     texts = min(len(a), len(b)) if topics["mode"] == "separate" else len(a) + len(b)
@@ -127,3 +124,12 @@ def _match_faults(at, matching, ids):
             "(unmatched: auto)."
         )
     return faults
+
+
+def _said(read, *arguments, **options):
+    """What reading a table ends with, as a list of faults."""
+    try:
+        read(*arguments, **options)
+    except UserError as error:
+        return [str(error)]
+    return []

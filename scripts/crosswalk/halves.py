@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
+CHECKED = 1 / 3  # of the rows, at most, are kept for the check
 CHECK, BRIDGE = "check", "bridge"  # what a text is split for
 LEAST_WORDS = 2  # of a half; shorter ones say too little to look for a partner
 WORDS_A_PIECE = 4  # where a text has no sentences
@@ -50,12 +51,13 @@ def draw(ids, texts, *, count, seed):
 def draw_apart(ids, texts, *, check, bridge, seed):
     """Split texts for two uses, none for both: a bridge fitted on a half would make the halves agree by itself.
 
-    check, bridge: texts for each use; both get fewer, in proportion, where there are not enough. The other parameters
+    check, bridge: texts for each use, of which the check is served first. It gets a third of all rows at most, since
+    topics and codes are learned from the others. The other parameters
     are those of `draw`. Returns its DataFrame with one more column, use: "check" or "bridge".
     """
+    check = min(check, int(len(ids) * CHECKED))
     table = draw(ids, texts, count=check + bridge, seed=seed)
-    share = round(len(table) * check / max(check + bridge, 1))
-    own = draw(ids, texts, count=share, seed=seed)["id"]
+    own = draw(ids, texts, count=check, seed=seed)["id"]
     return table.assign(use=np.where(table["id"].isin(own), CHECK, BRIDGE))
 
 

@@ -29,6 +29,20 @@ def read_pairs(settings, *, key="truth"):
     return pd.DataFrame(rows, columns=["a", "b", *kept])
 
 
+def read_truth(settings, a_ids, b_ids, *, key="truth"):
+    """`read_pairs` of a table that measures; UserError if not one of its pairs has both ids among these rows."""
+    pairs = read_pairs(settings, key=key)
+    a, b = set(a_ids), set(b_ids)
+    if not (pairs["a"].isin(a) & pairs["b"].isin(b)).any():
+        shown = ", ".join(repr(value) for value in [*pairs["a"][:2], *pairs["b"][:2]])
+        raise UserError(
+            f"{key}: no pair of {settings['path']} has both ids among the rows (it has {shown}; the rows have "
+            f"{a_ids[0]!r} and {b_ids[0]!r}). See that its columns are the right ones and that both sides have the "
+            "column of ids (`id`) that it means."
+        )
+    return pairs
+
+
 def read_anchors(settings, a_ids, b_ids, *, key):
     """Row numbers (k, 2) of the pairs in the user's table of anchors.
 

@@ -55,7 +55,7 @@ class Lexical:
         as many (logged). The same texts in the same order and the same seed give the same bytes on any number of
         threads. Raises UserError if hardly a word occurs in two texts.
         """
-        texts = list(dict.fromkeys(texts))
+        texts = sorted(set(texts))  # so that their order in a file changes nothing
         counter = CountVectorizer(token_pattern=WORD, min_df=MIN_TEXTS, max_features=MAX_WORDS)
         try:
             counts = counter.fit_transform(texts)

@@ -271,9 +271,7 @@ def _evaluation(table):
         final = next((scorer for scorer in FINAL if scorer in scorers), scorers[-1])
         for row in rows:
             row["final"] = row["scorer"] == final
-            row["bar"] = {
-                k: 100 * min(max(row[k], 0), 1) for k in ("hit_at_1", "low", "high", "chance") if known(row[k])
-            }
+            row["bar"] = {k: 100 * min(max(row[k], 0), 1) if known(row[k]) else None for k in BARS}
         kind, _, which = str(measure).partition(", ")
         first = all(kind != other["kind"] for other in found)
         labels = kind == "labels"

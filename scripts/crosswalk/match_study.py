@@ -20,6 +20,7 @@ from crosswalk.weighting import LEAST_ROWS, Readings, Weighting, choose
 
 logger = logging.getLogger(__name__)
 
+MAPPED = ("embedding", "code")  # blocks that need a map between the two spaces
 SURE = 0.05  # p-value of the agreement of halves from which a matching says something
 RESAMPLES = 1000
 SAMPLED = 2000  # rows of a on which stability is measured
@@ -78,7 +79,7 @@ def sides_from(source, rows, halves, words, params):
             aligned=transform.apply(vectors[order]).astype(np.float32),  # sorted first: BLAS rounds by place
             topics=read("mixtures")[order],
             halves={
-                "texts": [own[part].tolist() for part in ("first", "second")],
+                "texts": [[t.removeprefix(preamble) for t in own[part]] for part in ("first", "second")],
                 "vectors": half_vectors,
                 "aligned": [transform.apply(part) for part in half_vectors],
                 "topics": _halved(source[f"{name}_half_mixtures"]),
@@ -106,10 +107,11 @@ def run(sides, study, truths, *, facts, settings, seed, key):
     shuffles and resamples; key: of the config, for errors. Returns Found.
     """
     a, b = sides["a"], sides["b"]
-    given = {name: weight for name, weight in settings["weights"].items() if weight == "auto" or weight > 0}
+    given, left_out = _given(settings["weights"], study.queries, facts)
     made = blocks_of(a, b, wanted=set(given), queries=study.queries, key=key)
     readings = _readings(made)
-    weighting = choose(readings, given, scales=made.spreads)
+    choosing, judging_rows = _parted(readings)
+    weighting = choose(readings, given, scales=made.spreads, rows=choosing)
     weights = weighting.weights | ({"queries": made.query_weight} if "queries" in made.blocks else {})
     logger.info("weights: %s", ", ".join(f"{name} {weight:g}" for name, weight in weights.items()))
     names = [name for name in made.blocks if weights.get(name)]
@@ -119,10 +121,14 @@ def run(sides, study, truths, *, facts, settings, seed, key):
     matched = match(
         blocks, coefficients, groups=groups, settings=settings["assignment"], seed=seed, key=f"{key}.assignment"
     )
-    agreement = _agreement(readings, {name: weights[name] for name in names}, seed=seed)
+    agreement = _agreement(readings, {name: weights[name] for name in names}, rows=judging_rows, seed=seed)
     table = _block_table(made, weights, settings["weights"], readings)
     evaluation = _evaluate(made, blocks, coefficients, matched, groups, truths, seed=seed)
-    identifiable, statement = _conclude(matched, agreement, facts, n=len(a.ids))
+    identifiable, statement = _conclude(matched, agreement, facts, n=len(a.ids), left_out=left_out)
+    told = matched.facts
+    if not identifiable:
+        told = told | {"matched": 0, "unmatched": {"nothing can be told": len(a.ids)}}
+        evaluation = evaluation[evaluation["scorer"] != "assignment"]
     diagnostics = {
         "rows": [len(a.ids), len(b.ids)],
         "identifiable": identifiable,
@@ -133,10 +139,25 @@ def run(sides, study, truths, *, facts, settings, seed, key):
         "weights": weights,
         "recursion": list(settings["recursion"]),
         "topics": _topic_facts(study),
-        **matched.facts,
+        **told,
     }
     diagnostics["stability"] = _stability(made, study, readings, given, {name: weights[name] for name in names})
     return Found(matched, made, weighting, table, evaluation, diagnostics)
+
+
+def _given(weights, queries, facts):
+    """The weights of the blocks that count, and whether embeddings are left out because their map was not believed.
+
+    A map that was guessed and could have come about by chance says nothing; what needs no map may still tell.
+    """
+    given = {name: weight for name, weight in weights.items() if weight == "auto" or weight > 0}
+    others = {name: weight for name, weight in given.items() if name not in MAPPED}
+    left_out = _guessed_in_vain(facts) and bool(others or queries)
+    return others if left_out else given, left_out
+
+
+def _guessed_in_vain(facts):
+    return not facts.get("identifiable", {"identifiable": True})["identifiable"]
 
 
 def _halved(path):
@@ -181,17 +202,25 @@ def _whole(block, rows=None):
     return Block(block.name, {"a": a if rows is None else a.take(rows), "b": b}, block.means)
 
 
-def _agreement(readings, weights, *, seed):
+def _parted(readings):
+    """Split texts that choose the weights, and others that judge them: bool (rows,) each; None where there are none."""
+    if readings is None:
+        return None, None
+    even = np.arange(readings.rows) % 2 == 0
+    return even, ~even
+
+
+def _agreement(readings, weights, *, rows, seed):
     if readings is None:
         return {"observed": None, "null": None, "p": None, "rows": 0}
-    reciprocal, _ = readings.agree(weights)
-    null = readings.null(weights, seed=seed)
+    reciprocal = readings.agree(weights)[0][rows]
+    null = readings.null(weights, rows=rows, seed=seed)
     p = (1 + (null >= reciprocal.mean()).sum()) / (1 + len(null))
     return {
         "observed": float(reciprocal.mean()),
         "null": float(null.mean()),
         "p": float(p),
-        "rows": int(readings.rows),
+        "rows": int(rows.sum()),
     }
 
 
@@ -227,14 +256,14 @@ def _evaluate(made, blocks, coefficients, matched, groups, truths, *, seed):
     return pd.DataFrame(rows, columns=judging.COLUMNS)
 
 
-def _conclude(matched, agreement, facts, *, n):
+def _conclude(matched, agreement, facts, *, n, left_out):
     """Whether there is anything to tell, and the sentence that says so."""
     guessed = facts.get("identifiable")
-    if guessed and not guessed["identifiable"]:
+    if _guessed_in_vain(facts) and not left_out:
         return False, (
             "Not identifiable: two halves of the rows, each aligned for itself, lead to the same partner in "
             f"{100 * guessed['agreement']:.0f} % of the rows only (at least {100 * guessed['threshold']:.0f} % are "
-            "asked for). The two spaces have nothing in common that could be told from chance."
+            "asked for). What the two spaces have in common cannot be told from chance."
         )
     if agreement["p"] is not None and agreement["p"] > SURE:
         return False, (
@@ -242,23 +271,26 @@ def _conclude(matched, agreement, facts, *, n):
             f"texts do (mean reciprocal rank {agreement['observed']:.3f} against {agreement['null']:.3f}, "
             f"p = {agreement['p']:.2g})."
         )
-    if not matched.facts["matched"] and agreement["p"] is None:
-        return False, "Nothing to match: no row of the one side is nearer to any row of the other than chance makes it."
     if not matched.facts["matched"]:
-        return True, (
-            "No row has a partner that is nearer than chance makes it, although the two halves of a text agree on "
-            f"theirs (mean reciprocal rank {agreement['observed']:.2f} against {agreement['null']:.2f}): there are too "
-            "few rows, or they are too alike. The nearest of each are in candidates.csv; with `assignment.unmatched: "
-            "never` they are given out."
+        return False, (
+            "Nothing can be matched: no row of the one side is nearer to any row of the other than chance makes it. "
+            "There may be no counterparts, too few rows, or rows that are too alike; other weights may tell more. With "
+            "assignment.unmatched set to never the nearest are given out all the same."
         )
+    without = (
+        " The map between the two embedding spaces could not be told from chance, so embeddings were left out."
+        if left_out
+        else ""
+    )
     share = matched.facts["matched"] / n
     told = f"{matched.facts['matched']:,} of {n:,} rows ({100 * share:.0f} %) have a partner"
+    told += " that is nearer than chance" if np.isfinite(matched.threshold) else ", near or not (unmatched: never)"
     if agreement["observed"] is not None:
         told += (
             f"; the two halves of a text agree on it with a mean reciprocal rank of {agreement['observed']:.2f}, where "
             f"halves of different texts have {agreement['null']:.2f}"
         )
-    return True, told + "."
+    return True, told + "." + without
 
 
 def _topic_facts(study):
@@ -277,8 +309,8 @@ def _topic_facts(study):
 def _stability(made, study, readings, given, weights):
     """How firm the nearest rows are: shares of a sample of a whose nearest stays the same.
 
-    "weights": when they are chosen by half of the split texts, the mean of both halves; "seed": with the topics of
-    another seed. None where there is nothing that could change.
+    "weights": when they are chosen by the other half of the split texts; "seed": with the topics of another seed. None
+    where there is nothing that could change.
     """
     n = len(made.blocks[next(iter(weights))].parts["a"].dense)
     rows = np.unique(np.linspace(0, n - 1, min(n, SAMPLED)).astype(np.intp))
@@ -290,11 +322,8 @@ def _stability(made, study, readings, given, weights):
 
     found, now = {"weights": None, "seed": None}, chosen(weights)
     if readings is not None and readings.rows >= 2 * LEAST_ROWS and "auto" in given.values():
-        same = []
-        for part in (0, 1):
-            own = choose(readings, given, scales=made.spreads, rows=np.arange(readings.rows) % 2 == part).weights
-            same.append(np.mean(chosen(weights | own) == now))
-        found["weights"] = float(np.mean(same))
+        own = choose(readings, given, scales=made.spreads, rows=_parted(readings)[1]).weights
+        found["weights"] = float(np.mean(chosen(weights | own) == now))
     if study.again is not None and "topics" in weights:
         again = made.blocks | {"topics": dense_block("topics", study.again)}
         found["seed"] = float(np.mean(chosen(weights, again) == now))

@@ -194,6 +194,7 @@ def _diagnostics(sides, words, facts, *, names, encoding, stays):
         told += f" With {names[1]} in another order, {100 * stays:.1f} % of the rows keep their partner."
     told += "".join(f" {count:,} {name} are cut off." for count, name in zip(cut, names, strict=True) if count)
     return {
+        "collections": list(names),
         "rows": rows,
         "identifiable": True,
         "statement": told,

@@ -33,13 +33,14 @@ class Found(NamedTuple):
     counts: object
 
 
-def study_topics(texts, orders, *, settings, seed, folder, key):
+def study_topics(texts, orders, *, settings, seed, folder, key, held=None):
     """Fit the topic model, or one of each side with mode "separate".
 
     texts: side -> {"rows", "first", "second"} lists; orders: side -> order in which the rows are fitted; settings: the
-    config's `topics`; folder: for NLTK's data; key: of the config, for errors. Of few texts one in twenty must hold a
-    word, if that is less than `min_df`. Returns Found. Raises UserError if no word is left, or if all numbers of topics
-    are too large.
+    config's `topics`; folder: for NLTK's data; key: of the config, for errors; held: side -> bool for each row, those
+    that the model must not learn from, since halves of a text agree by themselves if the model has seen both.
+    Of few texts one in twenty must hold a word, if that is less than `min_df`. Returns Found. Raises UserError if no
+    word is left, or if all numbers of topics are too large.
     """
     words = {
         side: {
@@ -58,7 +59,9 @@ def study_topics(texts, orders, *, settings, seed, folder, key):
         )
     counts = count(ordered["a"], ordered["b"], min_df=least, max_df=float(settings["max_df"]), key=key)
     separate = settings["mode"] == "separate"
-    parts = {"a": counts.a, "b": counts.b} if separate else {"both": counts.both}
+    seen = {side: np.ones(len(orders[side]), bool) if held is None else ~held[side][orders[side]] for side in "ab"}
+    learned = counts._replace(a=counts.a[seen["a"]], b=counts.b[seen["b"]])
+    parts = {"a": learned.a, "b": learned.b} if separate else {"both": learned.both}
     numbers = settings["number"] if isinstance(settings["number"], list) else [settings["number"]]
     models, tables, told = {}, [], {"topics": {}, "coherence": {}, "engine": {}, "words": len(counts.vocabulary)}
     for name, part in parts.items():

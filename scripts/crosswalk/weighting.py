@@ -6,6 +6,7 @@ different words, the words of a text still agree with themselves. So the embeddi
 weight, and no automatic weight exceeds it.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +60,19 @@ class Readings:
             for side in (0, 1)
         ]
 
+    def informed(self, weights):
+        """Reciprocal rank of each split text as `agree` has it, times what its choice tells; (rows,).
+
+        A choice shared by c of n texts tells log(n / c) of log(n): halves that meet in a candidate which everybody
+        chooses agree without saying anything of their text.
+        """
+        reciprocal, _ = self.agree(weights)
+        told = []
+        for first, second in self.combine(weights):
+            if len(first):
+                told.append(sum(_information(np.argmax(scores, axis=1)) for scores in (first, second)) / 2)
+        return reciprocal * np.concatenate(told)
+
     def agree(self, weights):
         """Reciprocal rank and sameness of each split text under weights; two arrays (rows,)."""
         key = tuple(sorted((name, weight) for name, weight in weights.items() if weight))
@@ -67,9 +81,13 @@ class Readings:
             self._agreed[key] = tuple(np.concatenate(part) for part in zip(*found, strict=True))
         return self._agreed[key]
 
-    def null(self, weights, *, seed, permutations=PERMUTATIONS):
-        """Mean reciprocal rank when halves of different texts are compared; (permutations,)."""
-        sides = [(first, second) for first, second in self.combine(weights) if len(first) > 1]
+    def null(self, weights, *, seed, rows=None, permutations=PERMUTATIONS):
+        """Mean reciprocal rank when halves of different texts are compared; (permutations,). rows: as for `choose`."""
+        rows = np.ones(self.rows, bool) if rows is None else rows
+        ends = np.cumsum([0, *(len(first) for first, _ in self.combine(weights))])
+        parts = [rows[start:stop] for start, stop in pairwise(ends)]
+        sides = [tuple(s[own] for s in pair) for pair, own in zip(self.combine(weights), parts, strict=True)]
+        sides = [(first, second) for first, second in sides if len(first) > 1]
         sizes = np.array([len(first) for first, _ in sides])
         found = [shuffled(*pair, permutations=permutations, seed=seed + i) for i, pair in enumerate(sides)]
         return np.average(found, axis=0, weights=sizes)
@@ -107,8 +125,15 @@ def choose(readings, given, *, scales, rows=None):
     return Weighting(_scaled(weights, unit) | fixed, table, count)
 
 
+def _information(choices):
+    """What each of n choices tells of the row that made it, from 0 (all choose it) to 1 (nobody else does)."""
+    _, place, times = np.unique(choices, return_inverse=True, return_counts=True)
+    n = len(choices)
+    return np.log(n / times[place]) / np.log(n) if n > 1 else np.zeros(n)
+
+
 def _try(readings, start, free, *, anchored, rows):
-    """Combinations of weights (tuples in the order of `start`) -> reciprocal ranks and sameness of the rows."""
+    """Combinations of weights (tuples in the order of `start`) -> informed agreement and sameness of the rows."""
     tried = {}
 
     def worth(weights):
@@ -116,7 +141,7 @@ def _try(readings, start, free, *, anchored, rows):
         if not any(key):
             return -1.0
         if key not in tried:
-            tried[key] = [part[rows] for part in readings.agree(weights)]
+            tried[key] = readings.informed(weights)[rows], readings.agree(weights)[1][rows]
         return tried[key][0].mean()
 
     for name in free:  # each alone too, so that the table shows them

@@ -375,7 +375,7 @@ def test_total_stands_against_its_bound(html):
     text = part(html, "match-resumes_jobs-details")
     assert "99.000 against a proven bound of 100.000: no assignment is better by more than 1 %" in text
     assert "none is taken more than 2 times" in text and "91 % of the rows keep their nearest" in text
-    assert "of the pairs above it, no more than 5.0 % are expected to be chance" in text
+    assert "of the pairs above it, no more than 5.0 % should be as near as rows pieced together at random" in text
     assert "shift 0.123" in text and "Each side is centred." in part(html, "match-resumes_jobs")
 
 

@@ -79,7 +79,7 @@ def test_diagnostics_say_all_and_can_be_written(rows, tmp_path):
     d = found.diagnostics
     json.dumps(d, allow_nan=False)
     assert d["rows"] == [40, 40] and d["regime"] == "same model" and d["identifiable"] is True
-    assert d["agreement"]["rows"] == 80 and d["agreement"]["p"] < 0.01
+    assert d["agreement"]["rows"] == 40 and d["agreement"]["p"] < 0.01
     assert d["agreement"]["observed"] > 5 * d["agreement"]["null"]
     assert d["matched"] + sum(d["unmatched"].values()) == 40
     assert f"{d['matched']} of 40 rows" in d["statement"]
@@ -123,7 +123,7 @@ def test_without_halves_the_standard_weights_count(rows, tmp_path):
 
 def test_few_halves_judge_no_stability(rows, tmp_path):
     _, _, found = matched(tmp_path, rows, split=15)  # thirty in all: half of them are too few to choose by
-    assert found.diagnostics["agreement"]["rows"] == 30
+    assert found.diagnostics["agreement"]["rows"] == 15
     assert found.diagnostics["stability"]["weights"] is None
 
 
@@ -171,16 +171,26 @@ def test_independent_spaces_are_said_to_be_not_identifiable(rows, tmp_path):
     only = AUTO | {"weights": NONE | {"embedding": 1.0}}
     found = run(sides, study, [], facts={"method": "none"}, settings=only, seed=0, key="match.m")
     assert found.diagnostics["identifiable"] is False
-    assert found.diagnostics["statement"].startswith(("Not identifiable", "Nothing to match"))
+    assert found.diagnostics["statement"].startswith(("Not identifiable", "Nothing can be matched"))
 
 
 def test_a_map_that_cannot_be_believed_ends_the_matching(rows, tmp_path):
     sides, study, _ = compose(tmp_path, rows)
     guessed = {"identifiable": False, "agreement": 0.02, "threshold": 0.1}
     facts = {"method": "unsupervised", "identifiable": guessed}
-    found = run(sides, study, [], facts=facts, settings=SETTINGS, seed=0, key="match.m")
+    alone = SETTINGS | {"weights": dict.fromkeys(SETTINGS["weights"], 0) | {"embedding": 1}}
+    found = run(sides, study, [], facts=facts, settings=alone, seed=0, key="match.m")
     assert found.diagnostics["identifiable"] is False and found.diagnostics["regime"] == "unsupervised"
-    assert "2 % of the rows" in found.diagnostics["statement"]
+    assert "2 % of the rows" in found.diagnostics["statement"] and found.diagnostics["matched"] == 0
+
+
+def test_without_a_map_what_needs_none_still_counts(rows, tmp_path):
+    sides, study, _ = compose(tmp_path, rows)
+    guessed = {"identifiable": False, "agreement": 0.02, "threshold": 0.1}
+    facts = {"method": "unsupervised", "identifiable": guessed}
+    found = run(sides, study, [], facts=facts, settings=SETTINGS, seed=0, key="match.m")
+    assert "embedding" not in found.diagnostics["weights"] and found.diagnostics["identifiable"] is True
+    assert "embeddings were left out" in found.diagnostics["statement"]
 
 
 def test_one_row_alone_is_a_users_error(rows, tmp_path):

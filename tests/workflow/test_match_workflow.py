@@ -22,14 +22,11 @@ FILES = [
     *["a_topics.arrow", "b_topics.arrow", "map.parquet", "alignment.safetensors", "diagnostics.json"],
 ]
 COLUMNS = {
-    "matches.csv": (
-        "a_id b_id score cosine margin choice mutual chance share_embedding share_words share_characters share_topics "
-        "terms topic level reason"
-    ),
-    "candidates.csv": "a_id rank b_id score cosine share_embedding share_words share_characters share_topics",
+    "matches.csv": "a_id b_id score cosine margin choice mutual chance terms topic level reason",
+    "candidates.csv": "a_id rank b_id score cosine",
     "topics.csv": "topic side keywords share_a share_b coherence",
     "topic_models.csv": "engine topics coherence diversity chosen",
-    "weights.csv": "embedding words characters topics agreement same chosen_from",
+    "weights.csv": "agreement same chosen_from",
     "blocks.csv": "block kind weight given columns agreement same",
     "evaluation.csv": "scorer measure n hit_at_1 low high hit_at_10 mrr chance bound",
     "map.parquet": "side id x_before y_before x_after y_after topic",
@@ -121,16 +118,17 @@ def test_every_promised_file_has_its_columns(matched, name):
     for file in FILES:
         assert (matched.match(name) / file).is_file(), file
     assert set(FACTS.split()) <= set(facts(matched, name))
-    blocks = set(table(matched, name, "blocks.csv")["block"])
-    optional = {"words", "characters", "topics", "embedding"} - blocks
     for file, columns in COLUMNS.items():
-        if file == "weights.csv" and name == "published":
-            continue  # which weighs nothing
-        wanted = {c for c in columns.split() if c.removeprefix("share_") not in optional}
-        assert wanted <= set(table(matched, name, file).columns), file
+        if (file, name) != ("weights.csv", "published"):  # which weighs nothing
+            assert set(columns.split()) <= set(table(matched, name, file).columns), file
+    weighed = facts(matched, name)["weights"]
+    shares = {f"share_{block}" for block, weight in weighed.items() if weight}
     for both in BOTH:
         csv, parquet = (table(matched, name, f"{both}.{ending}") for ending in ("csv", "parquet"))
         assert list(csv.columns) == list(parquet.columns) and len(csv) == len(parquet)
+        assert {column for column in csv if column.startswith("share_")} == shares
+    tried = set() if name == "published" else set(table(matched, name, "weights.csv").columns)
+    assert tried == set() or {block for block, weight in weighed.items() if weight} - {"code", "queries"} <= tried
 
 
 @pytest.mark.parametrize("name", ["plain", "models", "steered", "published"])
@@ -145,7 +143,7 @@ def test_every_row_is_answered_once_or_says_why_not(matched, name):
     assert diagnostics["matched"] == (matches["b_id"] != "").sum()
     assert diagnostics["unmatched"] == matches.loc[matches["b_id"] == "", "reason"].value_counts().to_dict()
     for side, ids in (("a", told["id"]), ("b", retold["id"])):
-        assert read_vectors(matched.match(name) / f"{side}_topics.arrow")[0] == ids.tolist()
+        assert list(read_vectors(matched.match(name) / f"{side}_topics.arrow")[0]) == ids.tolist()
 
 
 @pytest.mark.parametrize("name", ["plain", "models", "steered"])
@@ -274,8 +272,8 @@ def test_one_more_matching_runs_nothing_of_the_others(matched):
     ("alignment", "mode", "most"),
     [
         ({"method": "anchors", "anchors": ANCHORS}, {"mode": "capacity", "capacity": 2, "unmatched": "never"}, 2),
-        ({"method": "topics"}, {"mode": "capacity", "unmatched": "never"}, 1),
-        ({"method": "unsupervised"}, {"mode": "one_to_one"}, 1),
+        ({"method": "topics"}, {"mode": "one_to_one"}, 1),
+        ({"method": "unsupervised"}, {"mode": "capacity", "unmatched": "never"}, 1),
     ],
 )
 def test_maps_and_assignments_can_be_chosen(again, alignment, mode, most):
@@ -283,12 +281,14 @@ def test_maps_and_assignments_can_be_chosen(again, alignment, mode, most):
     assert rules(again.run("--", "matches")) == {"align", "match"}
     told = facts(again, "plain")
     assert told["regime"] == alignment["method"] and told["assignment"]["mode"] == mode["mode"]
-    found = score(again, "plain", "embedding")
-    assert found["low"] > found["chance"]
-    if told["identifiable"]:
-        taken = partners(again, "plain").value_counts()
-        assert taken.drop("", errors="ignore").max() == most
-        assert ("" in taken) == (mode.get("unmatched") != "never")
+    if not told["identifiable"]:  # which a map that was guessed may end with, and no other
+        assert alignment["method"] == "unsupervised" and len(partners(again, "plain")) == 0
+        return
+    found = score(again, "plain", "all blocks")
+    assert found["low"] > 20 * found["chance"]
+    taken = partners(again, "plain").value_counts()
+    assert taken.drop("", errors="ignore").max() == most
+    assert ("" in taken) == (mode.get("unmatched") != "never")
 
 
 def test_a_truth_measures_and_changes_no_match(again):
@@ -316,6 +316,7 @@ def test_the_order_of_the_rows_changes_no_match(matched, tmp_path):
     for side in ("told", "retold"):
         write_rows(other.folder / f"{side}.jsonl", rows(side)[::-1])
     other.run("--", other.match("plain").relative_to(other.folder) / "matches.csv")
-    assert table(other, "plain", "matches.csv")["a_id"].tolist() != table(matched, "plain", "matches.csv")["a_id"].tolist()
+    listed = [table(project, "plain", "matches.csv")["a_id"].tolist() for project in (matched, other)]
+    assert listed[0] == listed[1][::-1]
     assert partners(other, "plain").equals(partners(matched, "plain"))
-    assert facts(other, "plain")["weights"] == facts(matched, "plain")["weights"]
+    assert facts(other, "plain") == facts(matched, "plain")
