@@ -12,8 +12,9 @@ MAKE = """#!/bin/sh
 echo "make $*" >> calls
 [ "$1" = demo ] || exit 0
 if [ -e results/demo/report.html ]; then sleep "${PAUSE:-0}"; echo "${SECOND-Nothing to be done}"; exit 0; fi
-mkdir -p results/demo/relate/functions_parameters
-for file in report.html provenance.json relate/functions_parameters/relations.csv; do echo x > results/demo/$file; done
+mkdir -p results/demo && cd results/demo && mkdir -p relate/functions_parameters match/arrays_tensors match/two_models
+for file in report.html provenance.json relate/functions_parameters/relations.csv \\
+    match/arrays_tensors/matches.csv match/two_models/matches.csv; do echo x > $file; done
 """
 
 
