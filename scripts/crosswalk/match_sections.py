@@ -298,7 +298,7 @@ def _facts(d, settings):
     return {
         "assignment": assignment,
         "gap": max(bound - total, 0) / max(abs(bound), 1e-12) if known(total) and known(bound) else None,
-        "stability": {"weights": None, "seed": None} | (d.get("stability") or {}),
+        "stability": {"weights": None, "seed": None, "order": None} | (d.get("stability") or {}),
         "chance": {"threshold": None, "level": None} | (d.get("chance") or {}),
         "by_chance": settings.get("unmatched", "auto") == "auto",
         "levels": [str(level) for level in d.get("recursion") or []],

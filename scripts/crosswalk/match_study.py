@@ -141,7 +141,9 @@ def run(sides, study, truths, *, facts, settings, seed, key):
         "topics": _topic_facts(study),
         **told,
     }
-    diagnostics["stability"] = _stability(made, study, readings, given, {name: weights[name] for name in names})
+    diagnostics["stability"] = _stability(
+        made, study, readings, given, {name: weights[name] for name in names}, seed=seed
+    )
     return Found(matched, made, weighting, table, evaluation, diagnostics)
 
 
@@ -306,11 +308,11 @@ def _topic_facts(study):
     }
 
 
-def _stability(made, study, readings, given, weights):
+def _stability(made, study, readings, given, weights, *, seed):
     """How firm the nearest rows are: shares of a sample of a whose nearest stays the same.
 
-    "weights": when they are chosen by the other half of the split texts; "seed": with the topics of another seed. None
-    where there is nothing that could change.
+    "weights": when they are chosen by the other half of the split texts; "seed": with the topics of another seed;
+    "order": with the rows of both sides in another order. None where there is nothing that could change.
     """
     n = len(made.blocks[next(iter(weights))].parts["a"].dense)
     rows = np.unique(np.linspace(0, n - 1, min(n, SAMPLED)).astype(np.intp))
@@ -320,7 +322,8 @@ def _stability(made, study, readings, given, weights):
         thin = [_whole(blocks[name], rows) for name in kept]
         return nearest(Combined(thin, [weights[name] / made.spreads[name] for name in kept]))
 
-    found, now = {"weights": None, "seed": None}, chosen(weights)
+    found, now = {"weights": None, "seed": None, "order": None}, chosen(weights)
+    found["order"] = float(np.mean(_reordered(made, weights, rows, seed=seed) == now))
     if readings is not None and readings.rows >= 2 * LEAST_ROWS and "auto" in given.values():
         own = choose(readings, given, scales=made.spreads, rows=_parted(readings)[1]).weights
         found["weights"] = float(np.mean(chosen(weights | own) == now))
@@ -328,3 +331,17 @@ def _stability(made, study, readings, given, weights):
         again = made.blocks | {"topics": dense_block("topics", study.again)}
         found["seed"] = float(np.mean(chosen(weights, again) == now))
     return found
+
+
+def _reordered(made, weights, rows, *, seed):
+    """The nearest row of b for some rows of a when both sides are compared in another order."""
+    rng = np.random.default_rng(seed)
+    names = list(weights)
+    m = len(made.blocks[names[0]].parts["b"].dense)
+    a, b = rng.permutation(len(rows)), rng.permutation(m)
+    mixed = []
+    for name in names:
+        block = made.blocks[name]
+        mixed.append(Block(name, {"a": block.parts["a"].take(rows[a]), "b": block.parts["b"].take(b)}, block.means))
+    found = b[nearest(Combined(mixed, [weights[name] / made.spreads[name] for name in names]))]
+    return found[np.argsort(a)]

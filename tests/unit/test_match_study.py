@@ -84,7 +84,7 @@ def test_diagnostics_say_all_and_can_be_written(rows, tmp_path):
     assert d["matched"] + sum(d["unmatched"].values()) == 40
     assert f"{d['matched']} of 40 rows" in d["statement"]
     assert d["assignment"]["mode"] == "free" and d["assignment"]["bound"] >= d["assignment"]["total"] > 0
-    assert 0 <= d["stability"]["weights"] <= 1
+    assert 0 <= d["stability"]["weights"] <= 1 and d["stability"]["order"] == 1
     assert (d["stability"]["seed"] is None) == (not d["weights"].get("topics"))
     assert d["topics"]["number"] == [6] and 0 < d["topics"]["diversity"] <= 1
     assert set(d["weights"]) == {"embedding", "words", "characters", "topics"}

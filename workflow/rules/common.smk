@@ -221,9 +221,22 @@ def alignment_method(matching):
     return "anchors" if "anchors" in entry["alignment"] else "words"
 
 
+def bridge_words(matching):
+    """Words that both models embed: none where no bridge is built."""
+    return (
+        config["match"][matching]["alignment"]["words"]
+        if alignment_method(matching) == "words"
+        else 0
+    )
+
+
 def bridge_texts(matching):
     """Texts of each side whose halves both models embed: none where no bridge is built."""
-    return config["match"][matching]["alignment"]["texts"] if alignment_method(matching) == "words" else 0
+    return (
+        config["match"][matching]["alignment"]["texts"]
+        if alignment_method(matching) == "words"
+        else 0
+    )
 
 
 def pair_files(matching, kind):

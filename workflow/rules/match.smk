@@ -52,8 +52,10 @@ rule topics:
         "../../envs/match.yaml"
     threads: 1
     params:
-        settings=lambda w: config["match"][w.matching]["topics"],
-        words=lambda w: config["match"][w.matching]["alignment"]["words"],
+        settings=lambda w: {
+            k: v for k, v in config["match"][w.matching]["topics"].items() if k != "floor"
+        },
+        words=lambda w: bridge_words(w.matching),
         preambles=lambda w: preambles(w.matching),
         seed=config["seed"],
         code=code("topics.py"),
