@@ -25,7 +25,7 @@ halves = halves[(halves["side"] == snakemake.wildcards.side) & (halves["use"] ==
 keywords = {word for topics in words["topics"].values() for topic in topics for word, _ in topic}
 phrases = sorted({*keywords, *shared, *filter(None, params.phrases)})
 texts = [*phrases, *halves["first"], *halves["second"]]
-vectors, usage = embed(texts, embedder, store=store) if texts else (None, {})
+vectors, usage = embed(texts, embedder, store=store)
 about = vector_metadata(embedder, vectors)
 write_vectors(snakemake.output.phrases, phrases, vectors[: len(phrases)], metadata=about)
 names = [f"{row}/{number}" for number in (1, 2) for row in halves["id"]]

@@ -1,8 +1,9 @@
 """One space for two collections that different models embedded, by whatever is known about them.
 
-Shared words make a bridge; many anchors a map chosen on held-out anchors; a few anchors a relative representation
-(Moschella et al., 2023) from which the map teaches itself; nothing at all leaves several unsupervised starts. There is
-always a map. Whether the data determine it is another question, and `identifiable` answers that one.
+Many anchors make a map chosen on held-out anchors; a few anchors a relative representation (Moschella et al., 2023)
+from which the map teaches itself; nothing at all leaves several unsupervised starts. There is always a map. Whether the
+data determine it is another question, and `identifiable` answers that one. What both models have embedded makes a
+bridge, see `crosswalk.bridge`.
 """
 
 import logging
@@ -22,10 +23,9 @@ log = logging.getLogger(__name__)
 FEW_ANCHORS = 100  # below, the anchors cannot carry a map alone
 FEWEST_TO_HOLD_OUT = 6  # anchors, so that each half has three
 LEAST_AGREEMENT = 0.1  # of two halves when nothing is known; independent clouds of many shapes stay below
-LEAST_WITH_PAIRS = 0.03  # with anchors or words, half of which lead less far than all; independent clouds have 0.004
+LEAST_WITH_PAIRS = 0.03  # with anchors, half of which lead less far than all; independent clouds have 0.004
 MOST_COMPARED = 2000  # rows of a side on which agreement is measured
-WORDS, ANCHORS, LEARNED, RELATIVE, NOTHING = (
-    "word bridge",
+ANCHORS, LEARNED, RELATIVE, NOTHING = (
     "anchors",
     "anchors, self-learning",
     "relative representation, self-learning",
@@ -48,28 +48,20 @@ class Aligned:
     y_mapped: np.ndarray
 
 
-def align(x, y, *, anchors=None, words=None, seed, restarts=1):
+def align(x, y, *, anchors=None, seed, restarts=1):
     """Find the map from the space of x to that of y by the best that is known.
 
     x: (n, d), y: (m, e), in any order; anchors: integer (k, 2), row numbers of x and y that belong together, k >= 3,
-    none twice; words: two arrays (w, d), (w, e), the same shared words embedded by both models;
-    restarts: tries with dropout when nothing is known. Words win over anchors, which then only measure the map.
+    none twice; restarts: tries with dropout when nothing is known.
     Returns Aligned. Raises ValueError for anchors out of range, repeated or too few, or rows that are not finite.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    anchors = None if anchors is None else checked_anchors(anchors, len(x), len(y))
-    diagnostics = {}
-    if words is not None:
-        words = checked_words(words, x, y)
-        transform, tried = choose_map(*words, seed=seed)
-        method, diagnostics = WORDS, {"words": len(words[0]), "maps_tried": tried}
-        if anchors is not None:
-            diagnostics["anchors_found"] = _found(transform, x, y, anchors)
-    elif anchors is None:
+    if anchors is None:
         found = unsupervised(x, y, restarts=restarts, seed=seed)
         transform, method = found.transform, NOTHING
-        diagnostics |= {"start": found.start, "mean_csls": found.csls, "pairs": len(found.pairs)}
+        diagnostics = {"start": found.start, "mean_csls": found.csls, "pairs": len(found.pairs)}
     else:
+        anchors = checked_anchors(anchors, len(x), len(y))
         transform, method, diagnostics = _align_by_anchors(x, y, anchors, seed=seed)
     log.info("aligned %d and %d rows by %s (%s)", len(x), len(y), method, transform.kind)
     return Aligned(transform, method, diagnostics, _centred(transform.apply(x)), _centred(y))
@@ -108,24 +100,12 @@ def checked_anchors(anchors, n, m):
     return anchors.astype(np.intp)
 
 
-def checked_words(words, x, y):
-    """Both arrays of shared words as float64. Raises ValueError if they do not belong to each other or to x and y."""
-    first, second = (np.asarray(part, np.float64) for part in words)
-    if first.ndim != 2 or second.ndim != 2 or len(first) != len(second):
-        raise ValueError(f"words of shape {first.shape} and {second.shape}; the same words are needed of both models")
-    if first.shape[1] != x.shape[1] or second.shape[1] != y.shape[1]:
-        raise ValueError(
-            f"words of width {first.shape[1]} and {second.shape[1]}; the rows have {x.shape[1]} and {y.shape[1]}"
-        )
-    return first, second
-
-
 @dataclass(frozen=True)
 class Way:
     """A way to find a map, to be tried on halves.
 
-    prepare(x, y, shuffle=None) gives fit and y; fit(half, rows) is a Transform: half 0 or 1 of the anchors or words,
-    and the rows of x that take part. With a random generator as `shuffle`, nothing corresponds any more.
+    prepare(x, y, shuffle=None) gives fit and y; fit(half, rows) is a Transform: half 0 or 1 of the anchors, and
+    the rows of x that take part. With a random generator as `shuffle`, nothing corresponds any more.
     least: the agreement of halves below which such a map is not believed.
     """
 
@@ -133,34 +113,30 @@ class Way:
     least: float
 
 
-def fitter(*, anchors=None, words=None, method=None, seed):
-    """The Way that `align` goes with the same anchors or words; method: `Aligned.method`, where anchors leave a choice.
+def fitter(*, anchors=None, method=None, seed):
+    """The Way that `align` goes with the same anchors; method: `Aligned.method`, where anchors leave a choice.
 
     Raises ValueError, here or when it is used, as `align` does.
     """
 
     def prepare(x, y, shuffle=None):
-        if words is not None:
-            return _fit_words(*checked_words(words, x, y), choice=choice, shuffle=shuffle, seed=seed), y
         if shuffle is not None:
             y = _shuffled_axes(y, shuffle)
         checked = None if anchors is None else checked_anchors(anchors, len(x), len(y))
         return _fit_rows(x, y, checked, method=method, seed=seed), y
 
-    choice = None if words is None else best_of(choose_map(*words, seed=seed)[1])
-    known = words is not None or anchors is not None
-    return Way(prepare, LEAST_WITH_PAIRS if known else LEAST_AGREEMENT)
+    return Way(prepare, LEAST_AGREEMENT if anchors is None else LEAST_WITH_PAIRS)
 
 
 def identifiable(x, y, way, *, seed, repeats=3):
     """Whether the data determine the map: two halves of x, each for itself, must lead to the same neighbours.
 
-    way: from `fitter`. The rows of x are halved at random; each half is aligned with y (and with half of the anchors
-    or words); both maps then take all rows of x to y. The agreement is the share of rows whose nearest by CSLS is the
+    way: from `fitter`. The rows of x are halved at random; each half is aligned with y (and with half of the
+    anchors); both maps then take all rows of x to y. The agreement is the share of rows whose nearest by CSLS is the
     same row of y, the mean over the repeats. Chance is 1/m. The null is the same on worlds where nothing corresponds:
-    the principal axes of y shuffled each for itself, which keeps their number, spread and shape, or the partners of
-    the words shuffled. It is drawn only if the agreement is at least `way.least`; below that the answer is no in any
-    case. Identifiable: the agreement passes the highest null by `way.least` too.
+    the principal axes of y shuffled each for itself, which keeps their number, spread and shape. It is drawn only if
+    the agreement is at least `way.least`; below that the answer is no in any case. Identifiable: the agreement passes
+    the highest null by `way.least` too.
     Returns a dict: agreement, null (highest; None if not drawn), chance, threshold, identifiable.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
@@ -240,10 +216,6 @@ def _held_out(fit, x, y, anchors, *, seed):
     return _merits(ranks, len(y))
 
 
-def _found(transform, x, y, anchors):
-    return _merits(_ranks(transform, x, y, anchors), len(y))
-
-
 def _ranks(transform, x, y, anchors):
     mapped = transform.apply(x)
     centre = y.mean(0)
@@ -260,7 +232,7 @@ def _merits(ranks, m):
 
 
 def _fit_rows(x, y, anchors, *, method, seed):
-    """fit(half, rows) for collections without words: half of the anchors, some of the rows, all of y.
+    """fit(half, rows): half of the anchors, some of the rows, all of y.
 
     What no rotation changes about a row is computed once among all rows: each half uses that of its own rows only.
     The axes are each half's own, since axes of all rows would lead both halves the same way for no other reason.
@@ -289,14 +261,6 @@ def _fit_half(sides, starts, rows, *, seed):
 
 def _of(starts, rows):
     return starts if rows is None else {name: similarity[rows] for name, similarity in starts.items()}
-
-
-def _fit_words(x, y, *, choice, shuffle, seed):
-    """fit(half, rows) by half of the words and the kind of map that all of them chose; the rows have no part in it."""
-    if shuffle is not None:
-        y = y[shuffle.permutation(len(y))]
-    order = np.random.default_rng([seed, 3]).permutation(len(x))
-    return lambda half, rows: fit_as(x[order[half::2]], y[order[half::2]], choice)
 
 
 def _learning(sides, rows):

@@ -1,10 +1,8 @@
 """The nearest rows of two collections to one another, both ways, without ever holding all their scores.
 
-Scores come in chunks of rows; one pass keeps the best of each row and the best so far of each column. CSLS, which
-takes from a score how near the two rows are to everything, is from Conneau et al. (2018).
+Scores come in chunks of rows; one pass keeps the best of each row and the best so far of each column.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -60,28 +58,6 @@ class Product:
             end = min(begin + TILE, last)
             np.matmul(self.a[begin:end], self.b.T, out=out[begin - first : end - first])
         return out[start - first : stop - first]
-
-
-@dataclass(frozen=True)
-class Csls:
-    """Scores less the mean score of either row with its own nearest: 2 s - r_a - r_b (Conneau et al., 2018).
-
-    scores: Scores (n, m); r_a (n,), r_b (m,): as `hubness` gives them.
-    """
-
-    scores: Scores
-    r_a: np.ndarray
-    r_b: np.ndarray
-
-    @property
-    def shape(self):
-        return self.scores.shape
-
-    def rows(self, start, stop):
-        out = 2 * self.scores.rows(start, stop)
-        out -= np.asarray(self.r_a[start:stop], np.float32)[:, None]
-        out -= np.asarray(self.r_b, np.float32)
-        return out
 
 
 def neighbours(scores, *, k, cells=1 << 24):
@@ -154,21 +130,3 @@ def _bound(part, k):
     folds = m // groups
     maxima = part[:, : groups * folds].reshape(r, folds, groups).max(axis=1)
     return np.partition(maxima, groups - k, axis=1)[:, groups - k]
-
-
-def hubness(neighbours, *, k=10):
-    """Mean score of each row with its k nearest, float32: r_a (n,), r_b (m,), as CSLS takes them.
-
-    neighbours: Neighbours; where it has fewer than k, all of them count.
-    """
-    return tuple(
-        score[:, :k].mean(axis=1, dtype=np.float64).astype(np.float32)
-        for score in (neighbours.a_score, neighbours.b_score)
-    )
-
-
-def mutual(neighbours):
-    """Pairs int32 (p, 2) of a row and a column that are each other's first, by row."""
-    first = neighbours.a_index[:, 0]
-    rows = np.flatnonzero(neighbours.b_index[first, 0] == np.arange(len(first)))
-    return np.column_stack([rows, first[rows]]).astype(np.int32)

@@ -7,7 +7,6 @@ Orthogonal Procrustes is Schoenemann's (1966) with translation and scale; the ge
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.spatial
 from threadpoolctl import threadpool_limits
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)  # ridges that `choose_map` tries, in mean variances of an axis of x
@@ -145,15 +144,6 @@ def ranks_of(mapped, y, own, *, centre):
     nearer = (cosines > true[:, None]).sum(1)
     equal = (cosines == true[:, None]).sum(1) - 1
     return 1 + nearer + equal / 2, true
-
-
-def disparity(x, y):
-    """Procrustes disparity of x and y, row by row, as scipy gives it and as the chapter reports it.
-
-    Two independent clouds have some 0.96: near 1 says that row i of x and row i of y have nothing to do with another.
-    """
-    with threadpool_limits(1):
-        return float(scipy.spatial.procrustes(np.asarray(x, np.float64), np.asarray(y, np.float64))[2])
 
 
 @dataclass(frozen=True)

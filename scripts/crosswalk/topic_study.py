@@ -14,7 +14,6 @@ from crosswalk.topics import choose, count, fit, keywords, top_words
 logger = logging.getLogger(__name__)
 
 ENGINES = {"auto": ("lda", "nmf"), "lda": ("lda",), "nmf": ("nmf",)}
-BOTH = ("both",)
 
 
 class Found(NamedTuple):

@@ -8,7 +8,7 @@ from safetensors.numpy import load, save
 from test_rotations import planted
 from threadpoolctl import threadpool_limits
 
-from crosswalk.alignment import align, fitter, identifiable, relative
+from crosswalk.alignment import align, relative
 from crosswalk.procrustes import Transform, procrustes, unit
 from crosswalk.self_learning import csls, self_learning, unsupervised
 
@@ -72,22 +72,6 @@ def test_a_saved_alignment_maps_new_rows_to_their_partners(world, anchors):
     assert (similarity.argmax(1) == np.arange(100)).mean() > 0.95
 
 
-def test_words_make_a_bridge_between_models_of_different_width(world):
-    rng = np.random.default_rng(2)
-    squeeze = rng.normal(size=(30, 40))
-    y = world.y @ squeeze
-    words = rng.normal(size=(400, 30)) * world.x.std(0)
-    # The words stand elsewhere in the space of x than its rows, as single words do.
-    turned = words @ procrustes(world.x, world.y[np.argsort(world.own)]).rotation
-    found = align(world.x, y, words=(words, turned @ squeeze), anchors=np.stack([world.own, np.arange(300)], 1), seed=1)
-    assert found.method == "word bridge" and found.x_mapped.shape == (300, 40)
-    assert found.diagnostics["anchors_found"]["hit_at_1"] > 0.95
-    verdict = identifiable(world.x, y, fitter(words=(words, turned @ squeeze), seed=1), seed=1)
-    assert verdict["identifiable"] and verdict["null"] < 0.1
-    wrong = (words, (turned @ squeeze)[rng.permutation(400)])
-    assert not identifiable(world.x, y, fitter(words=wrong, seed=1), seed=1)["identifiable"]
-
-
 def test_many_anchors_choose_a_map_and_self_learning_stays_where_it_does_no_harm(world):
     pairs = np.stack([world.own, np.arange(300)], 1)
     found = align(world.x, world.y, anchors=pairs[:120], seed=1)
@@ -149,15 +133,11 @@ def test_wrong_anchors_are_named(world):
             align(world.x, world.y, anchors=anchors, seed=1)
 
 
-def test_rows_words_and_starts_that_cannot_be_used_are_refused(world):
+def test_rows_and_starts_that_cannot_be_used_are_refused(world):
     with pytest.raises(ValueError, match="three or more finite rows"):
         align(world.x[:2], world.y, seed=1)
     with pytest.raises(ValueError, match="the same"):
         align(np.zeros((10, 3)), world.y, seed=1)
-    with pytest.raises(ValueError, match="width 4 and 30"):
-        align(world.x, world.y, words=(np.zeros((20, 4)), world.y[:20]), seed=1)
-    with pytest.raises(ValueError, match="the same words"):
-        align(world.x, world.y, words=(world.x[:19], world.y[:20]), seed=1)
     with pytest.raises(ValueError, match="choose from"):
         unsupervised(world.x, world.y, starts=("luck",), seed=1)
     with pytest.raises(ValueError, match="300 by 300"):

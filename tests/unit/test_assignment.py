@@ -13,21 +13,11 @@ from crosswalk import assignment as module
 from crosswalk.assignment import assign
 from crosswalk.errors import UserError
 from crosswalk.neighbours import Product, neighbours
+from scores import Matrix
 
 RNG = np.random.default_rng(8)
 SOLVERS = {"dense": {"dense_rows": 10_000}, "flow": {"dense_rows": 0, "k": 2}}
 either = pytest.mark.parametrize("solver", SOLVERS)
-
-
-class Matrix:
-    """Scores that are all at hand."""
-
-    def __init__(self, values):
-        self.values = np.asarray(values, np.float32)
-        self.shape = self.values.shape
-
-    def rows(self, start, stop):
-        return self.values[start:stop]
 
 
 def found(values, *, solver="dense", **options):

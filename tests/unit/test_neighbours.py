@@ -1,4 +1,4 @@
-"""The nearest rows are those of a full sort, however the scores are cut; hubs lose under CSLS."""
+"""The nearest rows are those of a full sort, however the scores are cut."""
 
 import numpy as np
 import pytest
@@ -6,21 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosswalk import neighbours as module
-from crosswalk.neighbours import Csls, Product, best, hubness, mutual, neighbours
+from crosswalk.neighbours import Product, best, neighbours
+from scores import Matrix
 
 RNG = np.random.default_rng(3)
 A, B = RNG.normal(size=(57, 6)), RNG.normal(size=(41, 6))
-
-
-class Matrix:
-    """Scores that are all at hand."""
-
-    def __init__(self, values):
-        self.values = np.asarray(values, np.float32)
-        self.shape = self.values.shape
-
-    def rows(self, start, stop):
-        return self.values[start:stop]
 
 
 def sorted_best(values, k):
@@ -90,35 +80,3 @@ def test_nothing_to_compare_is_refused():
             neighbours(Matrix(np.zeros(shape)), k=k)
     with pytest.raises(ValueError, match="same width"):
         Product(A, B[:, :5])
-
-
-def test_hubness_is_the_mean_of_the_nearest_and_csls_takes_it_off_twice_the_score():
-    scores = Product(A, B)
-    r_a, r_b = hubness(neighbours(scores, k=20), k=3)
-    whole = scores.rows(0, 57)
-    np.testing.assert_allclose(r_a, np.sort(whole, axis=1)[:, -3:].mean(1), rtol=1e-5)
-    np.testing.assert_allclose(r_b, np.sort(whole, axis=0)[-3:].mean(0), rtol=1e-5)
-    assert r_a.dtype == r_b.dtype == np.float32
-    corrected = Csls(scores, r_a, r_b)
-    assert corrected.shape == (57, 41)
-    np.testing.assert_allclose(corrected.rows(5, 9), 2 * whole[5:9] - r_a[5:9, None] - r_b, atol=1e-5)
-    assert np.array_equal(scores.rows(0, 57), whole)
-
-
-def test_a_hub_is_nearest_to_everyone_only_before_csls():
-    values = np.full((30, 30), 0.1) + 0.5 * np.eye(30)
-    values[:, 0] = 0.7  # near everything
-    values[0, 0] = 0.9
-    scores = Matrix(values)
-    found = neighbours(scores, k=10)
-    assert (found.a_index[:, 0] == 0).all()
-    after = neighbours(Csls(scores, *hubness(found)), k=1)
-    assert np.array_equal(after.a_index[:, 0], np.arange(30))
-
-
-def test_mutual_pairs_are_each_others_first():
-    found = neighbours(Matrix([[3, 2, 0], [4, 1, 0], [0, 0, 5], [0, 0, 1]]), k=1)
-    assert mutual(found).tolist() == [[1, 0], [2, 2]]
-    pairs = mutual(neighbours(Product(A, B), k=3))
-    whole = Product(A, B).rows(0, 57)
-    assert pairs.tolist() == [[i, j] for i, j in enumerate(whole.argmax(1)) if whole[:, j].argmax() == i]
