@@ -20,20 +20,14 @@ items = first["id"].to_numpy()
 # A third of the items makes no names, so that fidelity is measured on texts the names have not seen.
 train = folds(first["block"].to_numpy(), 3, seed=params.seed) != 0
 
-
-def opened(settings):
-    return open_embedder(
-        settings,
-        lexical=list(source.lexical) or None,
-        device=device(snakemake),
-        threads=snakemake.threads,
-        seed=params.seed,
-    )
-
-
-x_model, y_model = (embedding_of(snakemake.config, collection) for collection in params.collections)
-embedders = {"x": opened(x_model)}
-embedders["y"] = embedders["x"] if y_model == x_model else opened(y_model)
+embedder = open_embedder(
+    embedding_of(snakemake.config, params.collections[0]),  # that of both sides: a relation needs one space
+    lexical=list(source.lexical) or None,
+    device=device(snakemake),
+    threads=snakemake.threads,
+    seed=params.seed,
+)
+store = open_store(embedder, snakemake.config["cache"])
 names = {}
 for key, preamble in zip("xy", params.preambles, strict=True):
     rows = read_parquet(source[f"{key}_rows"])
@@ -42,13 +36,11 @@ for key, preamble in zip("xy", params.preambles, strict=True):
     own = owner.isin(set(items)).to_numpy()
     position = {item: i for i, item in enumerate(items)}
     texts = [text.removeprefix(preamble) for text in rows["text"][own]]
-    embedder = embedders[key]
-    store = open_store(embedder, snakemake.config["cache"])
     vocabulary = Vocabulary(texts, items=[position[item] for item in owner[own]], count=len(items))
     names[key] = name_traits(
         vocabulary,
         scores[f"{key}_score"].to_numpy().reshape(-1, len(items)).T,
-        embed=lambda phrases, model=embedder, store=store: embed(phrases, model, store=store).vectors,
+        embed=lambda phrases: embed(phrases, embedder, store=store).vectors,
         train=train,
         vectors=average_by_group(vectors[own], owner[own].to_numpy(), items),
     )

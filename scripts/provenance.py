@@ -33,6 +33,6 @@ record = {
     "timings": timings(params.benchmarks, params.steps),
 }
 write_json(snakemake.output[0], record)
-usage |= record["phrases"]
-embedded, cached = (sum(one[key] for one in usage.values()) for key in ("embedded", "cached"))
+spent = [*record["embedding"].values(), *record["phrases"].values()]
+embedded, cached = (sum(one[key] for one in spent) for key in ("embedded", "cached"))
 log.info("%d texts embedded, %d from the cache", embedded, cached)

@@ -9,6 +9,7 @@ import numpy as np
 from crosswalk.blocks import dense_block, query_block, sparse_block, spread, strongest
 from crosswalk.description import cluster
 from crosswalk.errors import UserError
+from crosswalk.procrustes import unit
 from crosswalk.terms import letter_rows, word_rows
 
 logger = logging.getLogger(__name__)
@@ -142,8 +143,7 @@ def _by_clusters(a, b, queries, seed):
 
 
 def _towards(side, phrases):
-    length = np.linalg.norm(side.vectors, axis=1, keepdims=True)
-    return strongest(side.vectors / np.where(length > 0, length, 1) @ np.array(phrases, dtype=np.float64).T)
+    return strongest(unit(side.vectors) @ np.array(phrases, dtype=np.float64).T)
 
 
 def _parts(a, b, kind):

@@ -10,16 +10,12 @@ import numpy as np
 from tqdm import tqdm
 
 from crosswalk.errors import UserError
+from crosswalk.models import DEFAULTS
 from crosswalk.store import Store, text_keys
 
 log = logging.getLogger(__name__)
 
-DEFAULT_MODELS = {
-    "local": "all-MiniLM-L6-v2",
-    "openai": "text-embedding-3-small",
-    "tfidf": "tfidf-svd",
-    "hashing": "hashing-projection",
-}
+DEFAULT_MODELS = {provider: model for provider, (model, _) in DEFAULTS.items()}
 
 
 class Answer(NamedTuple):

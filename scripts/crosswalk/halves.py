@@ -12,6 +12,7 @@ import pandas as pd
 
 SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
 CHECKED = 1 / 3  # of the rows, at most, are kept for the check
+COLUMNS = ["id", "first", "second"]
 CHECK, BRIDGE = "check", "bridge"  # what a text is split for
 LEAST_WORDS = 2  # of a half; shorter ones say too little to look for a partner
 WORDS_A_PIECE = 4  # where a text has no sentences
@@ -38,27 +39,20 @@ def draw(ids, texts, *, count, seed):
     ids, texts: n strings; count: texts to split at most. Rows whose text cannot be split are passed over.
     Returns a DataFrame with the columns id, first, second, sorted by id.
     """
-    order = sorted(range(len(ids)), key=lambda i: hashlib.blake2b(f"{seed} {ids[i]}".encode(), digest_size=8).digest())
-    found = []
-    for i in order:
-        if len(found) >= count:
-            break
-        if halves := split(texts[i]):
-            found.append((ids[i], *halves))
-    return pd.DataFrame(sorted(found), columns=["id", "first", "second"]).astype(object)
+    return _table(_drawn(ids, texts, count=count, seed=seed), COLUMNS)
 
 
 def draw_apart(ids, texts, *, check, bridge, seed):
     """Split texts for two uses, none for both: a bridge fitted on a half would make the halves agree by itself.
 
     check, bridge: texts for each use, of which the check is served first. It gets a third of all rows at most, since
-    topics and codes are learned from the others. The other parameters
-    are those of `draw`. Returns its DataFrame with one more column, use: "check" or "bridge".
+    topics and codes are learned from the others. The other parameters are those of `draw`. Returns its DataFrame with
+    one more column, use: "check" or "bridge".
     """
     check = min(check, int(len(ids) * CHECKED))
-    table = draw(ids, texts, count=check + bridge, seed=seed)
-    own = draw(ids, texts, count=check, seed=seed)["id"]
-    return table.assign(use=np.where(table["id"].isin(own), CHECK, BRIDGE))
+    found = _drawn(ids, texts, count=check + bridge, seed=seed)
+    rows = [(*row, CHECK if i < check else BRIDGE) for i, row in enumerate(found)]
+    return _table(rows, [*COLUMNS, "use"])
 
 
 def agreement(first, second):
@@ -116,6 +110,22 @@ def _worth(scores, choices, silent):
         found[i] = 1 / (1 + above + equal / 2)
     found[:, silent] = _tie_of_all(scores.shape[1])
     return found
+
+
+def _drawn(ids, texts, *, count, seed):
+    """Tuples of id and halves in the order in which they are drawn, that of seeded hashes of the ids."""
+    order = sorted(range(len(ids)), key=lambda i: hashlib.blake2b(f"{seed} {ids[i]}".encode(), digest_size=8).digest())
+    found = []
+    for i in order:
+        if len(found) >= count:
+            break
+        if halves := split(texts[i]):
+            found.append((ids[i], *halves))
+    return found
+
+
+def _table(rows, columns):
+    return pd.DataFrame(sorted(rows), columns=columns).astype(object)
 
 
 def _silent(scores):

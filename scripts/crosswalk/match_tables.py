@@ -113,7 +113,7 @@ def _topics(sides, study):
 
 def _map(found, sides, study, unit):
     """Both clouds on two principal axes, as embedded and as compared."""
-    before, after = _plane([side.vectors for side in sides.values()]), _plane(list(unit.values()))
+    before, after = plane([side.vectors for side in sides.values()]), plane(list(unit.values()))
     tables = []
     for place, (name, side) in enumerate(sides.items()):
         table = pd.DataFrame({"side": name, "id": side.ids})
@@ -126,10 +126,10 @@ def _map(found, sides, study, unit):
     return pd.concat(tables, ignore_index=True)
 
 
-def _plane(clouds):
+def plane(clouds):
     """Two principal axes of the clouds together; of each alone where their spaces differ."""
     if clouds[0].shape[1] != clouds[1].shape[1]:
-        return [_plane([cloud, cloud[:0]])[0] for cloud in clouds]
+        return [plane([cloud, cloud[:0]])[0] for cloud in clouds]
     together = np.vstack(clouds).astype(np.float64)
     together -= together.mean(axis=0)
     with threadpool_limits(1):

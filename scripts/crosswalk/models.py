@@ -1,7 +1,7 @@
 """Which model embeds which collection: the config's `embedding`, and what a collection sets otherwise."""
 
-# Model and dimensions of each provider where the config names none; a service knows its dimensions itself. Repeated
-# here because the modules of the models take a second to load, which every start of the workflow would wait for.
+# Model and dimensions of each provider where the config names none; a service knows its dimensions itself. Dimensions
+# are repeated here because the models' modules take a second to load, which every start of the workflow would wait for.
 DEFAULTS = {
     "local": ("all-MiniLM-L6-v2", 384),
     "openai": ("text-embedding-3-small", None),

@@ -5,10 +5,8 @@ What the notebook has nothing for is NaN or empty: cosines, chance, shares of bl
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
-from threadpoolctl import threadpool_limits
 
-from crosswalk.match_tables import FIRST
+from crosswalk.match_tables import FIRST, plane
 from crosswalk.neighbours import neighbours
 from crosswalk.published_match import CUT_OFF, Distances
 from crosswalk.topics import topic_table
@@ -107,7 +105,7 @@ def _topics(sides, words):
 
 def _map(found, sides):
     """Both clouds on two principal components, as they are and as aligned; rows that were cut off are not in it."""
-    before, after = _plane(found.before), _plane([found.aligned.a, found.aligned.b])
+    before, after = plane(found.before), plane([found.aligned.a, found.aligned.b])
     tables = []
     for side, one, other in zip("ab", before, after, strict=True):
         table = pd.DataFrame({"side": side, "id": sides[side].ids[: len(one)]})
@@ -115,10 +113,3 @@ def _map(found, sides):
         table["topic"] = sides[side].mixtures[: len(one)].argmax(axis=1) + 1
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
-
-
-def _plane(clouds):
-    """Two principal components of both clouds together."""
-    with threadpool_limits(1):
-        places = PCA(2, svd_solver="full").fit_transform(np.vstack(clouds))
-    return np.split(places, 2)

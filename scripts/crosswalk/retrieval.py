@@ -46,7 +46,7 @@ def retrieval(x, y, groups, ids, *, resamples, seed):
     # In the order of the ids, so that the interval does not depend on the order of the rows.
     looked = looked[np.argsort(ids[looked].astype(str), kind="stable")]
     hits = np.bincount(own, weights=first, minlength=len(ids))[looked]
-    low, high = _interval(hits, rows[looked], resamples=resamples, seed=seed)
+    low, high = interval(hits, rows[looked], resamples=resamples, seed=seed)
     return {
         "recall_at_1": first.mean(),
         "low": low,
@@ -91,6 +91,20 @@ def compare(x, y, *, name, texts, groups, ids, resamples, seed):
     return pd.DataFrame(rows)[COLUMNS]
 
 
+def interval(hits, rows, *, resamples, seed, level=0.95):
+    """Percentile interval of the share of hits when items, each with all its rows, are drawn again.
+
+    hits, rows: (k,) hits and rows of each item. Returns two floats.
+    """
+    rng = np.random.default_rng(seed)
+    shares = np.empty(resamples)
+    for i in range(resamples):
+        times = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
+        shares[i] = times @ hits / (times @ rows)
+    tail = 100 * (1 - level) / 2
+    return tuple(float(share) for share in np.percentile(shares, [tail, 100 - tail]))
+
+
 def _draw(groups, *, seed):
     """Numbers of the rows that look: all, or those of as many items, in random order, as have MOST_ROWS together."""
     if len(groups) <= MOST_ROWS:
@@ -121,17 +135,6 @@ def _merits(nearer, equal, *, items):
     within = [np.clip((places - nearer) / equal, 0.0, 1.0) for places in (1, TEN)]
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, items + 1))])
     return *within, (harmonic[nearer + equal] - harmonic[nearer]) / equal
-
-
-def _interval(hits, rows, *, resamples, seed, level=0.95):
-    """Percentile interval of the share of hits when items, each with all its rows, are drawn again."""
-    rng = np.random.default_rng(seed)
-    shares = np.empty(resamples)
-    for i in range(resamples):
-        times = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
-        shares[i] = times @ hits / (times @ rows)
-    tail = 100 * (1 - level) / 2
-    return tuple(float(share) for share in np.percentile(shares, [tail, 100 - tail]))
 
 
 def _embed(model, texts):

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from crosswalk.coherence import coherence, coverage, diversity
 from crosswalk.errors import UserError
+from crosswalk.procrustes import unit
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +197,7 @@ def keyword_vectors(
         for word, probability in topic:
             row[place[word]] = probability
     with threadpool_limits(1):
-        return _unit(weights @ np.asarray(embed(words), dtype=np.float64))
+        return unit(weights @ np.asarray(embed(words), dtype=np.float64))
 
 
 def pair_topics(a_vectors, b_vectors, *, floor: float = 0.0) -> list[Pair]:
@@ -206,7 +207,7 @@ def pair_topics(a_vectors, b_vectors, *, floor: float = 0.0) -> list[Pair]:
     Returns at most min(k, l) pairs in the order of a; no topic is in two.
     """
     with threadpool_limits(1):
-        cosines = _unit(np.asarray(a_vectors, np.float64)) @ _unit(np.asarray(b_vectors, np.float64)).T
+        cosines = unit(np.asarray(a_vectors, np.float64)) @ unit(np.asarray(b_vectors, np.float64)).T
     rows, columns = linear_sum_assignment(cosines, maximize=True)
     pairs = [Pair(int(i), int(j), float(cosines[i, j])) for i, j in zip(rows, columns, strict=True)]
     kept = [pair for pair in pairs if pair.cosine >= floor]
@@ -338,8 +339,3 @@ def _mean_shares(mixture, topics):
     if mixture is None or not len(mixture):
         return np.full(topics, np.nan)
     return np.asarray(mixture, np.float64).mean(axis=0)
-
-
-def _unit(rows):
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from crosswalk.known_pairs import read_pairs
 from crosswalk.neighbours import TILE
+from crosswalk.retrieval import interval
 from crosswalk.texts import plain
 
 logger = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ def evaluate(scores, truth, *, scorer, resamples, seed):
     Where right and wrong partners tie, each order of them counts alike. low, high: 95 % bootstrap interval over rows.
     """
     merits = np.array([_merits(*row) for row in zip(*ranks(scores, truth), strict=True)])
-    low, high = _interval(merits[:, 0], resamples=resamples, seed=seed)
+    low, high = interval(merits[:, 0], np.ones(len(merits)), resamples=resamples, seed=seed)
     return {
         "scorer": scorer,
         "measure": truth.measure,
@@ -160,7 +161,7 @@ def evaluate_pairs(partner, truth, *, scorer, resamples, seed):
     got = partner[truth.rows]
     judged = [k for k in range(len(got)) if got[k] >= 0 and place[got[k]] >= 0]
     right = np.array([place[got[k]] in truth.right[k] for k in judged], dtype=np.float64)
-    low, high = _interval(right, resamples=resamples, seed=seed) if len(right) else (np.nan, np.nan)
+    low, high = interval(right, np.ones(len(right)), resamples=resamples, seed=seed) if len(right) else (np.nan, np.nan)
     return {
         "scorer": scorer,
         "measure": truth.measure,
@@ -186,13 +187,6 @@ def _merits(before, wrong, right):
     places = later * right / (right + wrong - np.arange(wrong + 1))  # the first right one stands at place i of them
     ten = 1 - later[int(TEN - before)] if before + wrong >= TEN and before < TEN else float(before < TEN)
     return places[0] * (before == 0), ten, float(places @ (1 / (before + 1 + np.arange(wrong + 1))))
-
-
-def _interval(hits, *, resamples, seed, level=0.95):
-    rng = np.random.default_rng(seed)
-    shares = [hits[rng.integers(len(hits), size=len(hits))].mean() for _ in range(resamples)]
-    tail = 100 * (1 - level) / 2
-    return tuple(float(share) for share in np.percentile(shares, [tail, 100 - tail]))
 
 
 def _equal(cell, value):

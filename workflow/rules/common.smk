@@ -100,9 +100,9 @@ def lexical_dimensions():
     return next((m["dimensions"] for m in models if m["provider"] == "tfidf"), None)
 
 
-def lexical_files(*collections):
-    """The files of the TF-IDF model if any of the collections is embedded by it."""
-    if all(embedding_of(config, c)["provider"] != "tfidf" for c in collections):
+def lexical_files(collection):
+    """The files of the TF-IDF model if the collection is embedded by it."""
+    if embedding_of(config, collection)["provider"] != "tfidf":
         return []
     return ["<results>/embeddings/tfidf.safetensors", "<results>/embeddings/tfidf.json"]
 

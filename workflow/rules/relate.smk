@@ -131,7 +131,7 @@ rule name:
         y_rows=side("<results>/collections/{collection}.parquet", "y"),
         x=side("<results>/embeddings/{collection}.arrow", "x"),
         y=side("<results>/embeddings/{collection}.arrow", "y"),
-        lexical=lambda w: lexical_files(*[config["relate"][w.relation][key] for key in "xy"]),
+        lexical=lambda w: lexical_files(config["relate"][w.relation]["x"]),
     output:
         table=report(
             "<results>/relate/{relation}/relations.csv",
@@ -157,7 +157,7 @@ rule name:
             config["collections"][config["relate"][w.relation][key]]["text"]["preamble"]
             for key in "xy"
         ],
-        vectors=lambda w: [vector_settings(config["relate"][w.relation][key]) for key in "xy"],
+        vectors=lambda w: vector_settings(config["relate"][w.relation]["x"]),
         seed=config["seed"],
         code=code("name.py"),
     script:
