@@ -133,6 +133,14 @@ def test_anchors_that_name_a_row_twice(study, twice):
     study.refuses("match.m.alignment.anchors", "anchors.csv", repr(named), "more than one pair", alignment=alignment)
 
 
+def test_a_truth_of_which_no_pair_is_known_is_a_fault_and_one_with_some_is_not(study):
+    (own, other), *_ = study.known()
+    strange = [("t-x1", other), (own, "r-x1")]  # each with one id that there is
+    study.refuses("match.m.truth", "truth.csv", "no pair", "'t-x1'", "`id`", truth=study.pairs("truth", strange))
+    study.config["match"]["m"]["truth"] = study.pairs("truth", [*strange, (own, other)])
+    study.prepare()
+
+
 def test_too_few_anchors(study):
     alignment = {"method": "anchors", "anchors": study.pairs("anchors", study.known()[:2])}
     study.refuses("match.m.alignment.anchors", "anchors.csv", "2 pairs", "3 or more", alignment=alignment)

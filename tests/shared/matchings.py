@@ -81,10 +81,13 @@ def embed(texts, *, seed=0, noise=0.1, width=WIDTH):
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def compose(folder, rows, *, split=500, topics=TOPICS, queries=(), method="none", floor=0.3, seed=0, vectors=None):
+def compose(
+    folder, rows, *, split=500, topics=TOPICS, queries=(), method="none", floor=0.3, seed=0, vectors=None, preamble=""
+):  # fmt: skip
     """Everything up to `match_study.run`, through the files that the rules write: (sides, study, facts of the maps).
 
-    rows: side -> table with id and text; vectors: side -> what embeds a list of texts.
+    rows: side -> table with id and text; vectors: side -> what embeds a list of texts; preamble: before every text
+    and half of the files, though not of what is embedded.
     """
     vectors = vectors or dict.fromkeys("ab", embed)
     halves = pd.concat([
@@ -127,7 +130,9 @@ def compose(folder, rows, *, split=500, topics=TOPICS, queries=(), method="none"
     )  # fmt: skip
     source["maps"] = folder / "alignment.safetensors"
     write_tensors(source.maps, maps.tensors())
-    params = SimpleNamespace(preambles=["", ""], queries=list(queries), floor=floor)
+    params = SimpleNamespace(preambles=[preamble] * 2, queries=list(queries), floor=floor)
+    rows = {side: table.assign(text=preamble + table["text"]) for side, table in rows.items()}
+    halves = halves.assign(first=preamble + halves["first"], second=preamble + halves["second"])
     return *sides_from(source, rows, halves, words, params), maps.facts
 
 

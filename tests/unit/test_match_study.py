@@ -48,6 +48,13 @@ def test_sides_are_read_in_the_order_of_their_ids(rows, tmp_path):
     np.testing.assert_array_equal(study.again["a"].shape, sides["a"].topics.shape)
 
 
+def test_a_preamble_is_no_word_that_two_texts_share(rows, tmp_path):
+    plain, *_ = compose(tmp_path, rows)
+    sides, *_ = compose(tmp_path, rows, preamble="This is a story: ")
+    for side in "ab":
+        assert sides[side].texts == plain[side].texts and sides[side].halves["texts"] == plain[side].halves["texts"]
+
+
 def test_paired_topics_are_shared_columns_of_rows_and_halves(rows, tmp_path):
     topics = TOPICS | {"mode": "separate", "number": [8]}
     sides, study, _ = compose(tmp_path, rows, topics=topics, floor=-1)

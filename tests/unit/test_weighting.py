@@ -39,6 +39,18 @@ def test_noise_gets_next_to_nothing():
     assert found.rows == 2 * SPLIT
 
 
+def test_halves_that_meet_in_what_everybody_chooses_tell_nothing():
+    readings, _ = world({"embedding": 0.4})
+    popular, own = np.zeros((60, M)), np.eye(60, M)
+    popular[:, 3] = 1
+    readings.combine = lambda weights: [(popular, popular), (own, own)]
+    reciprocal, _ = readings.agree({"embedding": 7.0})
+    assert (reciprocal == 1).all()
+    told = readings.informed({"embedding": 7.0})
+    np.testing.assert_allclose(told[:60], 0, atol=1e-12)
+    np.testing.assert_allclose(told[60:], 1)
+
+
 @pytest.mark.parametrize("good", ["words", "topics"])
 def test_no_block_outweighs_the_embedding_however_well_its_halves_agree(good):
     noises = {"embedding": NOISY, "words": NOISY, "topics": NOISY} | {good: 0.4}
