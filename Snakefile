@@ -28,6 +28,7 @@ include: "workflow/rules/collections.smk"
 include: "workflow/rules/encode.smk"
 include: "workflow/rules/relate.smk"
 include: "workflow/rules/match.smk"
+include: "workflow/rules/recommend.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -37,6 +38,8 @@ localrules:
     embeddings,
     relate,
     matches,
+    recommend,
+    suggest,
 
 
 rule all:
@@ -47,7 +50,7 @@ rule all:
         "<results>/provenance.json",
         # Also what the page was made from: a file that someone deletes is made again.
         [f"<results>/collections/{c}.parquet" for c in COLLECTIONS],
-        [f"<results>/embeddings/{c}.arrow" for c in COLLECTIONS],
+        [f"<results>/embeddings/{c}.arrow" for c in EMBEDDED],
         [
             f"<results>/encodings/{c}/{e}/{file}"
             for c, e in ENCODED
@@ -69,6 +72,12 @@ rule all:
             for m in MATCHINGS
             for file in ("matches.csv", "candidates.csv", "topics.csv", "alignment.safetensors")
         ],
+        [
+            f"<results>/recommend/{r}/{file}"
+            for r in RECOMMENDERS
+            for file in ("suggestions.csv", "evaluation.json", "similar_works.parquet")
+        ],
+        NEW_SUGGESTIONS,
 
 
 rule collections:
@@ -80,7 +89,7 @@ rule collections:
 rule embeddings:
     """Embed every collection."""
     input:
-        [f"<results>/embeddings/{c}.arrow" for c in COLLECTIONS],
+        [f"<results>/embeddings/{c}.arrow" for c in EMBEDDED],
 
 
 rule relate:
@@ -93,3 +102,19 @@ rule matches:
     """The matches, without the page."""
     input:
         [f"<results>/match/{m}/matches.csv" for m in MATCHINGS],
+
+
+rule recommend:
+    """The suggestions, and how good they are, without the page."""
+    input:
+        [
+            f"<results>/recommend/{r}/{file}"
+            for r in RECOMMENDERS
+            for file in ("suggestions.csv", "evaluation.csv")
+        ],
+
+
+rule suggest:
+    """Suggestions for the files of new works that the config names."""
+    input:
+        NEW_SUGGESTIONS,

@@ -22,6 +22,7 @@ BASE = ["numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "msgspec", "isal"
 KINDS = {
     "base": BASE,
     "match": [*BASE, "ortools", "nltk"],
+    "recommend": [*BASE, "torch", "tokenizers", "openai", "umap-learn", "numba"],
     "torch": [*BASE, "torch", "tokenizers", "openai", "docstring-parser"],
 }
 # What conda-forge does not have.

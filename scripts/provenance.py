@@ -11,7 +11,7 @@ from crosswalk.provenance import package_versions, platform_facts, timings
 
 names, params = snakemake.params.collections, snakemake.params
 root = Path(snakemake.scriptdir).parent
-usage = {name: read_json(path) for name, path in zip(names, snakemake.input.usage, strict=True)}
+usage = {name: read_json(path) for name, path in zip(params.embedded, snakemake.input.usage, strict=True)}
 record = {
     "config": params.config,
     "packages": package_versions(root / "envs/requirements.lock"),
@@ -28,6 +28,11 @@ record = {
     "matches": {
         name: {key: found[key] for key in ("identifiable", "rows", "matched", "weights") if key in found}
         for name, path in zip(params.matchings, snakemake.input.matches, strict=True)
+        for found in [read_json(path)]
+    },
+    "recommenders": {
+        name: {key: found[key] for key in ("works", "tagged", "subjects", "links", "members", "left_out", "statement")}
+        for name, path in zip(params.recommenders, snakemake.input.recommended, strict=True)
         for found in [read_json(path)]
     },
     "timings": timings(params.benchmarks, params.steps),

@@ -4,12 +4,17 @@ from crosswalk.job import start
 
 log = start(snakemake)
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from safetensors.numpy import load_file
 
 from crosswalk.files import atomic, read_json, read_parquet, read_vectors
+from crosswalk.interactions import read_links
 from crosswalk.match_sections import Matching
 from crosswalk.page import render
+from crosswalk.recommend_examples import drawn
+from crosswalk.recommend_sections import TABLES, Recommender
 from crosswalk.sections import Collection, Encoding, Study
 
 source, params = snakemake.input, snakemake.params
@@ -22,15 +27,15 @@ for (collection, encoder, dim, seed), history, model, codes in zip(
 
 collections = []
 for i, name in enumerate(params.collections):
-    rows = read_parquet(source.rows[i])
-    _, vectors, model = read_vectors(source.vectors[i], ids=rows["id"])
-    collections.append(
-        Collection(
-            name, rows, read_json(source.counts[i]), read_json(source.usage[i]), vectors, model,
-            pd.read_csv(source.inertia[i]), read_parquet(source.map[i]), read_json(source.facts[i]),
-            pd.read_csv(source.contrast[i]), encodings.get(name, []),
-        )
-    )  # fmt: skip
+    rows, counts, own = read_parquet(source.rows[i]), read_json(source.counts[i]), {}
+    if name in params.embedded:
+        at = params.embedded.index(name)
+        _, vectors, model = read_vectors(source.vectors[at], ids=rows["id"])
+        own = {"vectors": vectors, "model": model, "encodings": encodings.get(name, [])}
+        own |= {key: read_json(source[key][at]) for key in ("usage", "facts")}
+        own |= {key: pd.read_csv(source[key][at]) for key in ("inertia", "contrast")}
+        own["map"] = read_parquet(source.map[at])
+    collections.append(Collection(name, rows, counts, **own))
 
 studies = []
 for i, name in enumerate(params.relations):
@@ -57,13 +62,35 @@ for i, name in enumerate(params.matchings):
         )
     )  # fmt: skip
 
-html = render(collections, studies, matchings, config=params.config, provenance=read_json(source.provenance))
+recommenders = []
+for i, name in enumerate(params.recommenders):
+    paths = {key: source[f"recommend_{key}"][i] for key in TABLES}
+    tables = {
+        # A subject may be called NA.
+        key: read_parquet(path)
+        if path.endswith(".parquet")
+        else pd.read_csv(path, keep_default_na=False, na_values=[""])
+        for key, path in paths.items()
+        if key != "suggestions"
+    }
+    # The suggestions of a large collection take more memory than all else: only those that are told are read.
+    links, ids = read_links(source.recommend_links[i]), read_parquet(source.recommend_works[i])["id"]
+    answered = ids.isin(pq.read_table(paths["suggestions"], columns=["work_id"])["work_id"].unique().to_pylist())
+    told = drawn(ids[answered].tolist(), np.diff(links.indptr)[answered])
+    tables["suggestions"] = pq.read_table(paths["suggestions"], filters=[("work_id", "in", [*told, ""])]).to_pandas()
+    facts = [read_json(source[f"recommend_{key}"][i]) for key in ("diagnostics", "counts")]
+    recommenders.append(Recommender(name, *facts, links, **tables))
+
+html = render(
+    collections, studies, matchings, recommenders, config=params.config, provenance=read_json(source.provenance)
+)
 with atomic(snakemake.output[0], "w") as file:
     file.write(html)
 log.info(
-    "%d collections, %d relations, %d matchings, %.1f MB",
+    "%d collections, %d relations, %d matchings, %d recommenders, %.1f MB",
     len(collections),
     len(studies),
     len(matchings),
+    len(recommenders),
     len(html.encode()) / 1e6,
 )

@@ -12,6 +12,7 @@ from crosswalk.limits import ROWS_PER_UNIT, encoded, largest_encoder
 from crosswalk.match_config import match_faults
 from crosswalk.models import embedding_faults, embedding_of, space, title
 from crosswalk.paths import missing_files, source_paths
+from crosswalk.recommend_config import recommend_faults
 from crosswalk.wording import dotted, near, say
 
 __all__ = ["check_config", "embedding_of", "load_schema", "source_paths"]
@@ -91,6 +92,8 @@ def _references(config, root):
         faults += _relation_faults(f"relate.{name}", relation, config)
     for name in config["match"]:
         faults += match_faults(name, config, root)
+    for name in config["recommend"]:
+        faults += recommend_faults(name, config, root)
     units = largest_encoder(config["encode"])
     needs = ROWS_PER_UNIT * units
     for name in encoded(config):

@@ -14,6 +14,7 @@ import yaml
 from markupsafe import Markup, escape
 
 from crosswalk.match_sections import match_section
+from crosswalk.recommend_sections import recommend_section
 from crosswalk.sections import collection_section, known, study_section
 
 FOUND_FIRST = 8  # relations on the first screen; the rest unfolds
@@ -22,11 +23,11 @@ EXCERPT_CHARS = 220
 NAMES = re.compile(r"(\(rather than )?\{([^{}]*)\}(\))?")  # how `naming` writes the names of a trait's ends
 
 
-def render(collections, studies, matchings=(), *, config, provenance):
+def render(collections, studies, matchings=(), recommenders=(), *, config, provenance):
     """Write the page.
 
-    collections: list of Collection; studies: list of Study, matchings: list of Matching, perhaps none of either;
-    config: the merged config; provenance: dict.
+    collections: list of Collection; studies, matchings, recommenders: lists of Study, Matching and Recommender, perhaps
+    none of any; config: the merged config; provenance: dict.
     Returns HTML as str, the same for the same arguments. All are in the order of the page.
     """
     by_name = {c.name: c for c in collections}
@@ -41,6 +42,7 @@ def render(collections, studies, matchings=(), *, config, provenance):
         collections=[collection_section(c, config["collections"][c.name]) for c in collections],
         studies=told,
         matchings=_told_apart([match_section(m, by_name, config["match"][m.name]) for m in matchings]),
+        recommenders=_told_apart([recommend_section(r, by_name, config["recommend"][r.name]) for r in recommenders]),
         # The record's config names no home folder.
         config=_yaml(provenance.get("config", config)),
         platform=provenance.get("platform", {}),

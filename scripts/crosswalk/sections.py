@@ -1,6 +1,6 @@
 """What the report says about a collection and about the relations of a study: figures, facts and texts, no HTML."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -36,19 +36,22 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Collection:
-    """All that was written about a collection; tables as DataFrames, facts as dicts; row i is the same row in all."""
+    """All that was written about a collection; tables as DataFrames, facts as dicts; row i is the same row in all.
+
+    What follows `counts` is there if the collection was embedded.
+    """
 
     name: str
     rows: pd.DataFrame
     counts: dict
-    usage: dict
-    vectors: np.ndarray
-    model: dict
-    inertia: pd.DataFrame
-    map: pd.DataFrame
-    facts: dict
-    contrast: pd.DataFrame
-    encodings: list
+    usage: dict = field(default_factory=dict)
+    vectors: np.ndarray | None = None
+    model: dict = field(default_factory=dict)
+    inertia: pd.DataFrame | None = None
+    map: pd.DataFrame | None = None
+    facts: dict = field(default_factory=dict)
+    contrast: pd.DataFrame | None = None
+    encodings: list = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,7 @@ class Study:
 
 def collection_section(c, config):
     """What the template shows of a Collection; config: its entry in the config. Returns a dict."""
-    first = list({(e.encoder, e.dim): e for e in reversed(c.encodings)}.values())[::-1]
-    order = np.argsort(c.map["cluster"].to_numpy(), kind="stable")
-    centred = c.vectors - c.vectors.mean(0)
-    return {
+    told = {
         "name": c.name,
         "anchor": f"collection-{c.name}",
         "linked": config.get("link", {}).get("to"),
@@ -83,6 +83,17 @@ def collection_section(c, config):
         "usage": c.usage,
         "model": c.model,
         "facts": c.facts,
+        "embedded": c.vectors is not None,
+    }
+    return told | (_inside(c, config) if told["embedded"] else {})
+
+
+def _inside(c, config):
+    """The figures of an embedded collection."""
+    first = list({(e.encoder, e.dim): e for e in reversed(c.encodings)}.values())[::-1]
+    order = np.argsort(c.map["cluster"].to_numpy(), kind="stable")
+    centred = c.vectors - c.vectors.mean(0)
+    return {
         "explained": [100 * share for share in c.facts["explained"]],
         "matrix": figures.matrix(centred[order]),
         "elbow": figures.elbow(c.inertia, clusters=c.facts["clusters"]),

@@ -167,7 +167,8 @@ class Run:
     def page(self, name="report.html"):
         given = {**self.input, "provenance": str(self.folder / "provenance.json")}
         path = self.folder / name
-        entry("report", Named(given), [str(path)], SimpleNamespace(**self.params, config=self.config))
+        params = {"recommenders": [], "embedded": self.params["collections"], **self.params}
+        entry("report", Named(given), [str(path)], SimpleNamespace(**params, config=self.config))
         return path.read_text(encoding="utf-8")
 
 

@@ -104,9 +104,9 @@ rule check_collections:
 
 
 rule fit_lexical:
-    """Fit the TF-IDF baseline on the texts of all collections."""
+    """Fit the TF-IDF baseline on the texts of all collections that are embedded."""
     input:
-        rows=[f"<results>/collections/{c}.parquet" for c in COLLECTIONS],
+        rows=[f"<results>/collections/{c}.parquet" for c in EMBEDDED],
         checked="<results>/collections/checked.json",
     output:
         model="<results>/embeddings/tfidf.safetensors",

@@ -12,10 +12,11 @@ sys.path.insert(0, str(SCRIPTS))
 
 from crosswalk.config import check_config, embedding_of, load_schema, source_paths
 from crosswalk.errors import UserError
-from crosswalk.limits import encoded
+from crosswalk.limits import embedded, encoded
 from crosswalk.match_config import query_phrases
 from crosswalk.models import space
 from crosswalk.provenance import code_version, public_config
+from crosswalk.recommend_config import folder, points, reads_vectors, uses
 
 try:
     check_config(config, load_schema(ROOT / "workflow/schemas/config.schema.yaml"))
@@ -25,6 +26,12 @@ except UserError as error:
 COLLECTIONS = list(config["collections"])
 RELATIONS = list(config["relate"])
 MATCHINGS = list(config["match"])
+RECOMMENDERS = list(config["recommend"])
+NEW_SUGGESTIONS = [
+    f"<results>/recommend/{r}/new/{file}.csv"
+    for r in RECOMMENDERS
+    for file in config["recommend"][r]["new"]
+]
 SEEDS = config["encode"]["seeds"] or [config["seed"]]
 SWEEP = [
     (encoder, dim, seed)
@@ -33,6 +40,7 @@ SWEEP = [
     for seed in SEEDS
 ]
 ENCODINGS = [f"{encoder}-{dim}/seed-{seed}" for encoder, dim, seed in SWEEP]
+EMBEDDED = embedded(config)
 ENCODED = [(c, e) for c in encoded(config) for e in ENCODINGS]
 # The yardstick of every encoder: as many principal components as it has units.
 BASELINES = [f"pca-{dim}" for dim in config["encode"]["dims"]] if ENCODINGS else []
@@ -42,6 +50,15 @@ MATCH_FILES = {
     **dict.fromkeys(("topics", "topic_models", "weights", "blocks", "evaluation"), "csv"),
     **{"map": "parquet", "a_topics": "arrow", "b_topics": "arrow", "diagnostics": "json"},
 }
+# What the page shows of a recommender, and what only some have.
+RECOMMEND_FILES = {
+    **dict.fromkeys(("evaluation", "reliability", "weights", "map_labels"), "csv"),
+    **dict.fromkeys(("history", "sweep", "ablation"), "csv"),
+    **dict.fromkeys(("subjects", "works", "suggestions", "similar_subjects"), "parquet"),
+    **dict.fromkeys(("map_works", "map_subjects"), "parquet"),
+    **{"links": "safetensors", "counts": "json", "diagnostics": "json"},
+}
+RECOMMEND_STEPS = ("interactions", "judge", "suggest_missing", "similar", "subject_maps")
 # The config as records may show it: params are kept in clear.
 PUBLIC_CONFIG = public_config(config, root=Path.cwd())
 # A cluster's head node has no device: its profile sets the resource instead.
@@ -66,6 +83,10 @@ wildcard_constraints:
     collection=one_of(COLLECTIONS),
     relation=one_of(RELATIONS),
     matching=one_of(MATCHINGS),
+    recommender=one_of(RECOMMENDERS),
+    part="held_out|final",
+    point=r"dim-[0-9]+/epochs-[0-9]+/batch-[0-9]+/prior-[a-z-]+",
+    file=one_of(sorted({file for r in RECOMMENDERS for file in config["recommend"][r]["new"]})),
     side="a|b",
     encoder=r"[a-z]+",
     dim=r"[0-9]+",
@@ -96,7 +117,7 @@ def vector_settings(collection):
 
 def lexical_dimensions():
     """Of the TF-IDF model, None for its own number; the config gives all collections that use it the same."""
-    models = [embedding_of(config, c) for c in COLLECTIONS]
+    models = [embedding_of(config, c) for c in EMBEDDED]
     return next((m["dimensions"] for m in models if m["provider"] == "tfidf"), None)
 
 
@@ -148,27 +169,47 @@ def benchmark_names():
     """The files of time and memory that the rules write, below <benchmarks> and without their ending."""
     tested = [r for r in RELATIONS if not published(r)]
     return [
-        *[f"{step}/{c}" for step in ("sample", "embed") for c in COLLECTIONS],
+        *[f"sample/{c}" for c in COLLECTIONS],
+        *[f"embed/{c}" for c in EMBEDDED],
         *[f"encode/{c}/{e}" for c, e in ENCODED],
         *[f"axes/{r}" for r in tested],
         *[f"correlate/{r}/{e}" for r in tested for e in ENCODINGS + BASELINES],
         *[f"match/{m}" for m in MATCHINGS],
         *[f"{step}/{m}" for step in ("topics", "align") for m in MATCHINGS if not row_wise(m)],
         *[f"phrases/{m}/{s}" for m in MATCHINGS if not row_wise(m) for s in "ab"],
+        *[f"{step}/{r}" for step in RECOMMEND_STEPS for r in RECOMMENDERS],
+        *[f"terms/{r}/{part}" for r in RECOMMENDERS for part in ("held_out", "final")],
+        *[f"fit_tree/{r}/{part}" for r in fitting("tree") for part in ("held_out", "final")],
+        *[
+            f"factorise/{r}/{p}"
+            for r in fitting("factorisation")
+            for p in (*point_folders(r), "final")
+        ],
+        *[f"compare_points/{r}" for r in RECOMMENDERS],
+        *[f"fit_published/{r}" for r in RECOMMENDERS if config["recommend"][r]["as_published"]],
     ]
 
 
 def source_files(wildcards):
+    """The files that the wildcard collection is read from."""
+    return files_of(wildcards.collection)
+
+
+def files_of(collection):
     """The files a collection is read from: its own, a pointer to a download, or extracted documentation."""
-    source = config["collections"][wildcards.collection]["source"]
+    source = config["collections"][collection]["source"]
     if "url" in source:
-        return [f"<results>/sources/{wildcards.collection}.json"]
+        return [f"<results>/sources/{collection}.json"]
     if "docs" in source:
-        return [
-            f"<results>/sources/docs/{package}.{source['table']}.jsonl"
-            for package in source["docs"]
-        ]
+        return documentation(source)
     return local(source_paths(source))
+
+
+def documentation(source):
+    """The files with the documentation of installed packages."""
+    return [
+        f"<results>/sources/docs/{package}.{source['table']}.jsonl" for package in source["docs"]
+    ]
 
 
 def installed(package):
@@ -253,3 +294,116 @@ def code_files(wildcards):
     folder = f"<results>/match/{wildcards.matching}/code"
     files = {"codes": "", "half_codes": "_halves"}
     return {f"{s}_{key}": f"{folder}/{s}{end}.arrow" for s in "ab" for key, end in files.items()}
+
+
+def fitting(member):
+    """The recommenders that fit this member."""
+    return [r for r in RECOMMENDERS if uses(config["recommend"][r], member)]
+
+
+def works_of(pattern):
+    """The pattern with {collection} replaced by the works of the wildcard recommender."""
+    return lambda w: pattern.format(
+        collection=config["recommend"][w.recommender]["works"], **dict(w.items())
+    )
+
+
+def tag_files(wildcards):
+    """The files that links are read from: a table of their own, or the source of the works."""
+    entry = config["recommend"][wildcards.recommender]
+    source = entry["tags"]["source"]
+    if source is None:
+        return files_of(entry["works"])
+    return documentation(source) if "docs" in source else local(source_paths(source))
+
+
+def tags_fetched(recommender):
+    """Whether links are in a download, so that the rule's input is a pointer to it."""
+    entry = config["recommend"][recommender]
+    return entry["tags"]["source"] is None and fetched(entry["works"])
+
+
+def broader_files(recommender):
+    """The table with the hierarchy of the subjects, if there is one."""
+    broader = config["recommend"][recommender].get("broader", {})
+    return source_paths(broader) if "path" in broader else []
+
+
+def recommend_settings(recommender, *keys):
+    """Some of a recommender's settings, those that it has."""
+    entry = config["recommend"][recommender]
+    return {key: entry[key] for key in keys if key in entry}
+
+
+def judge_settings(recommender):
+    """What says which models there are, and how the quick ones are fitted."""
+    keys = ("works", "model", "members", "item_knn", "ease", "text_knn")
+    method = config["recommend"][recommender]["factorisation"]["method"]
+    return recommend_settings(recommender, *keys) | {"method": method}
+
+
+def factorisation_settings(recommender):
+    """What all points of a sweep have in common."""
+    entry = config["recommend"][recommender]["factorisation"]
+    return {key: entry[key] for key in ("method", "learning_rate")}
+
+
+def works_settings(recommender):
+    """How the works were read from their source."""
+    own = config["collections"][config["recommend"][recommender]["works"]]
+    return {key: own[key] for key in ("id", "text", "where", "keep")} | {"source": reading(own)}
+
+
+def point_folders(recommender):
+    """The folders of the points of a recommender's sweep, in the order of the config; none without factorisation."""
+    entry = config["recommend"][recommender]
+    return [folder(point) for point in points(entry)] if uses(entry, "factorisation") else []
+
+
+def point_settings(recommender, name):
+    """The settings of the point in a folder."""
+    own = points(config["recommend"][recommender])
+    return next(
+        {**point, "prior": list(point["prior"])} for point in own if folder(point) == name
+    )
+
+
+def what_models_see(part):
+    """The files that say what models may learn from."""
+    return {
+        "links": "<results>/recommend/{recommender}/links.safetensors",
+        "split": "<results>/recommend/{recommender}/split.safetensors",
+        "subjects": "<results>/recommend/{recommender}/subjects.parquet",
+        "terms": f"<results>/recommend/{{recommender}}/{part}/terms.safetensors",
+    }
+
+
+def vectors_of_works(wildcards):
+    """The embedding of the works, where a prior reads it."""
+    entry = config["recommend"][wildcards.recommender]
+    if not reads_vectors(entry):
+        return {}
+    return {"vectors": f"<results>/embeddings/{entry['works']}.arrow"}
+
+
+def trained_members(wildcards):
+    """The models that are trained on the visible links by rules of their own."""
+    name, start = wildcards.recommender, f"<results>/recommend/{wildcards.recommender}"
+    files = {}
+    if name in fitting("tree"):
+        files["tree"] = f"{start}/held_out/tree.safetensors"
+    if name in fitting("factorisation"):
+        files["chosen"] = f"{start}/sweep/chosen.json"
+        files["points"] = [f"{start}/sweep/{p}/model.safetensors" for p in point_folders(name)]
+    if config["recommend"][name]["as_published"]:
+        files["as_published"] = f"{start}/held_out/published.safetensors"
+    return files
+
+
+def final_members(wildcards):
+    """The models that are trained on all links by rules of their own."""
+    name, start = wildcards.recommender, f"<results>/recommend/{wildcards.recommender}/final"
+    files = {"tree": f"{start}/tree.safetensors"} if name in fitting("tree") else {}
+    if name in fitting("factorisation"):
+        files["factorisation"] = f"{start}/factorisation.safetensors"
+    return files

@@ -9,7 +9,7 @@ rule provenance:
     """Record what made the results: settings, versions, inputs, counts, cost."""
     input:
         counts=[f"<results>/collections/{c}.counts.json" for c in COLLECTIONS],
-        usage=[f"<results>/embeddings/{c}.usage.json" for c in COLLECTIONS],
+        usage=[f"<results>/embeddings/{c}.usage.json" for c in EMBEDDED],
         relations=[f"<results>/relate/{r}/relations.parquet" for r in RELATIONS],
         phrases=[
             f"<results>/match/{m}/phrases/{s}.usage.json"
@@ -18,8 +18,14 @@ rule provenance:
             for s in "ab"
         ],
         matches=[f"<results>/match/{m}/diagnostics.json" for m in MATCHINGS],
+        recommended=[f"<results>/recommend/{r}/diagnostics.json" for r in RECOMMENDERS],
         # Not read: with them every step that is timed is done.
         histories=[f"<results>/encodings/{c}/{e}/history.csv" for c, e in ENCODED],
+        lists=[
+            f"<results>/recommend/{r}/{file}.parquet"
+            for r in RECOMMENDERS
+            for file in ("suggestions", "similar_works", "map_works")
+        ],
     output:
         "<results>/provenance.json",
     log:
@@ -28,9 +34,11 @@ rule provenance:
         "../../envs/base.yaml"
     params:
         collections=COLLECTIONS,
+        embedded=EMBEDDED,
         relations=RELATIONS,
         phrases=[f"{m}/{s}" for m in MATCHINGS if not row_wise(m) for s in "ab"],
         matchings=MATCHINGS,
+        recommenders=RECOMMENDERS,
         config=PUBLIC_CONFIG,
         benchmarks=lambda w: workflow.pathvars.apply("<benchmarks>"),
         steps=benchmark_names(),
@@ -47,14 +55,20 @@ rule page:
             f"match_{name}": [f"<results>/match/{m}/{name}.{ending}" for m in MATCHINGS]
             for name, ending in MATCH_FILES.items()
         },
+        **{
+            f"recommend_{name}": [
+                f"<results>/recommend/{r}/{name}.{ending}" for r in RECOMMENDERS
+            ]
+            for name, ending in RECOMMEND_FILES.items()
+        },
         rows=[f"<results>/collections/{c}.parquet" for c in COLLECTIONS],
         counts=[f"<results>/collections/{c}.counts.json" for c in COLLECTIONS],
-        usage=[f"<results>/embeddings/{c}.usage.json" for c in COLLECTIONS],
-        vectors=[f"<results>/embeddings/{c}.arrow" for c in COLLECTIONS],
-        inertia=[f"<results>/describe/{c}/inertia.csv" for c in COLLECTIONS],
-        map=[f"<results>/describe/{c}/map.parquet" for c in COLLECTIONS],
-        facts=[f"<results>/describe/{c}/facts.json" for c in COLLECTIONS],
-        contrast=[f"<results>/describe/{c}/contrast.csv" for c in COLLECTIONS],
+        usage=[f"<results>/embeddings/{c}.usage.json" for c in EMBEDDED],
+        vectors=[f"<results>/embeddings/{c}.arrow" for c in EMBEDDED],
+        inertia=[f"<results>/describe/{c}/inertia.csv" for c in EMBEDDED],
+        map=[f"<results>/describe/{c}/map.parquet" for c in EMBEDDED],
+        facts=[f"<results>/describe/{c}/facts.json" for c in EMBEDDED],
+        contrast=[f"<results>/describe/{c}/contrast.csv" for c in EMBEDDED],
         histories=[f"<results>/encodings/{c}/{e}/history.csv" for c, e in ENCODED],
         models=[f"<results>/encodings/{c}/{e}/model.safetensors" for c, e in ENCODED],
         codes=[f"<results>/encodings/{c}/{e}/encoding.arrow" for c, e in ENCODED],
@@ -81,15 +95,18 @@ rule page:
         "../../envs/base.yaml"
     params:
         collections=COLLECTIONS,
+        embedded=EMBEDDED,
         encodings=[[c, *map(str, point)] for c in encoded(config) for point in SWEEP],
         relations=RELATIONS,
         matchings=MATCHINGS,
+        recommenders=RECOMMENDERS,
         correlations=[[r, *map(str, point)] for r in RELATIONS for point in SWEEP],
         config=PUBLIC_CONFIG,
         code=code(
             "report.py",
             "scripts/crosswalk/page.html.j2",
             "scripts/crosswalk/match.html.j2",
+            "scripts/crosswalk/recommend.html.j2",
             "scripts/crosswalk/page.css",
         ),
     script:

@@ -1,0 +1,284 @@
+"""Fit the members of a recommender, weigh them on links that were hidden from them, and judge them on others."""
+
+import logging
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from crosswalk import calibration, ease, item_knn, label_match, popularity, ranking, splits, stacking, text_knn
+from crosswalk.errors import UserError
+from crosswalk.recommend_config import ALWAYS, uses
+from crosswalk.recommender import BATCH, Fitting, Queries
+
+log = logging.getLogger(__name__)
+
+ROLES = {
+    "known": (splits.KNOWN_VALIDATION, splits.KNOWN_TEST),
+    "new": (splits.NEW_VALIDATION, splits.NEW_TEST),
+}
+WANTED = 10  # suggestions by which models are judged
+DEPTH = 100  # how deep lists are read for the reciprocal rank
+NEEDS_SUBJECTS = ("item_knn", "ease", "as_published")  # these have nothing to say of a work without subjects
+LEAST_HITS = 20  # hidden links among the candidates, below which nothing is learned about whom to trust
+
+
+class Works(NamedTuple):
+    """What is known of n works, whether a model sees it or not.
+
+    ids, texts: n strings; links: csr (n, S), all of them; features: csr (n, F); labels: S strings; vectors: (n, d) or
+    None; broader: csr (S, S) or None; paths: csr (n, P) or None.
+    """
+
+    ids: list
+    texts: list
+    links: object
+    features: object
+    labels: list
+    vectors: np.ndarray | None = None
+    broader: object | None = None
+    paths: object | None = None
+
+    def fitting(self, links):
+        """What models learn from if they see `links` alone."""
+        return Fitting(links, self.features, self.labels, self.vectors, self.broader, self.paths)
+
+    def queries(self, rows, links, *, new=False):
+        """Some of the works as questions: rows int (b,); links csr (n, S), those that the models see; new: whether the
+        works are to be taken for such that nothing was fitted on."""
+        return Queries(
+            links=links[rows],
+            features=self.features[rows],
+            rows=np.full(len(rows), -1, np.int64) if new else np.asarray(rows, np.int64),
+            texts=[self.texts[row] for row in rows],
+            vectors=None if self.vectors is None else self.vectors[rows],
+            paths=None if self.paths is None else self.paths[rows],
+        )
+
+
+class Judged(NamedTuple):
+    """One scenario's verdict: evaluation, reliability, weights as DataFrames; stack and curve (calibration) to keep."""
+
+    evaluation: pd.DataFrame
+    reliability: pd.DataFrame
+    weights: pd.DataFrame
+    stack: stacking.Stack | None
+    curve: calibration.Knots
+
+
+def fit_members(fitting, entry, *, texts, trained, seed):
+    """Fit what is quick to fit, and put it beside what was trained before.
+
+    fitting: Fitting; entry: the recommender's checked config; texts: n strings, of its works; trained: dict of name to model, of `tree`, `factorisation`
+    and `as_published` if they are used; seed: integer.
+    Returns models, a dict of name to model in the order of the config, and left_out, a dict of name to the reason why a
+    member takes no part.
+    """
+    kinds = {
+        "popularity": lambda: popularity.fit(fitting),
+        "item_knn": lambda: item_knn.fit(fitting, **entry["item_knn"]),
+        "ease": lambda: _ease(fitting, entry["ease"], seed),
+        "text_knn": lambda: text_knn.fit(fitting, k=entry["text_knn"]["neighbours"], power=entry["text_knn"]["power"]),
+        "label_match": lambda: label_match.fit(fitting, texts=texts),
+    }
+    models, left_out = {}, {}
+    names = [name for name in dict.fromkeys([*entry["members"], *ALWAYS]) if uses(entry, name)]
+    for name in [*names, *(["as_published"] if "as_published" in trained else [])]:
+        if name in trained:
+            models[name] = trained[name]
+            continue
+        if name not in kinds:
+            raise ValueError(f"{name} is used, but was not trained")
+        try:
+            models[name] = kinds[name]()
+        except ease.TooManySubjects as error:
+            log.warning("%s", error)
+            left_out[name] = str(error)
+    return models, left_out
+
+
+def answers(entry, models, *, new):
+    """The names of the models that can say something of known works, or of new ones, which have no subject yet."""
+    return [name for name in models if not (new and name in NEEDS_SUBJECTS)]
+
+
+def stacked(entry, models, *, new):
+    """Those of `answers` that the stack weighs."""
+    return [name for name in answers(entry, models, new=new) if name in entry["members"]]
+
+
+def judge(works, roles, models, entry, *, scenario, seed):
+    """Learn whom to trust from the links hidden for validation, and judge everybody by those hidden for the test.
+
+    works: Works; roles: uint8 (links,) from splits.split; models: from `fit_members`, fitted on the visible links;
+    entry: the recommender's checked config; scenario: "known" or "new"; seed: integer. Returns Judged.
+    Raises UserError if the members find too few of the hidden links for anything to be learned.
+    """
+    new, links = scenario == "new", splits.visible(works.links, roles)
+    rows, hidden = splits.hidden(works.links, roles, ROLES[scenario][0])
+    test_rows, test_hidden = splits.hidden(works.links, roles, ROLES[scenario][1])
+    context = {"frequency": _frequency(links)}
+    names, members = answers(entry, models, new=new), stacked(entry, models, new=new)
+    chosen = entry["model"] if entry["model"] in (*names, "stack") else "popularity"
+    stack = None
+    if chosen == "stack":
+        found = _candidates(works, rows, links, models, members, new=new, told=f"{scenario} works to learn from")
+        hits = _are_hidden(found, hidden)
+        if hits.sum() < LEAST_HITS:
+            raise UserError(
+                f"the members find {int(hits.sum())} of the {hidden.nnz:,} links hidden from {scenario} works for "
+                f"validation; {LEAST_HITS} are needed to weigh them. Take more works, raise split.{scenario}, or name one "
+                "`model` instead of the stack."
+            )
+        tagged = np.diff(links.indptr)[rows]
+        stack, logits = stacking.fit(found, hits, members=members, tagged=tagged, seed=seed, **context)
+        weights = stack.worth(found, hits, tagged=tagged, seed=seed, **context)
+        curve = _curve(found, logits, hits)
+        del found
+    else:
+        members, weights = [chosen], np.ones(1)
+        found = _candidates(works, rows, links, models, members, new=new, told=f"{scenario} works to calibrate by")
+        curve = _curve(found, found.scores[:, 0], _are_hidden(found, hidden))
+    lists = _lists(works, test_rows, links, models, names, new=new, stack=stack, told=f"{scenario} works to judge by")
+    report, reliability = _verdict(lists, test_hidden, works, test_rows, links, chosen, curve, scenario, seed)
+    table = pd.DataFrame({"scenario": scenario, "member": members, "weight": weights})
+    return Judged(report, reliability, table, stack, curve)
+
+
+def rank(models, queries, *, stack, frequency, k, chosen="stack", same=None):
+    """The best k subjects of each query, by the stack or by one model.
+
+    Returns ranked int32 (b, k), -1 padded, and scores float32 (b, k), NaN there.
+    """
+    if stack is None:
+        scores = models[chosen].score(queries)
+        ranked = ranking.top(scores, queries.links, k, same=same)
+        return ranked, _taken(scores, ranked)
+    scores = [models[name].score(queries) for name in stack.members]
+    return _by_stack(scores, queries, stack, frequency, k, same)
+
+
+def batches(rows, told):
+    """Rows in batches, with a progress bar."""
+    steps = range(0, len(rows), BATCH)
+    for start in tqdm(steps, desc=told, unit="batch", disable=None, delay=5):
+        yield rows[start : start + BATCH]
+
+
+def _ease(fitting, settings, seed):
+    limit = int(settings["max_gb"] * 1e9)
+    if settings["penalty"] == "auto":
+        return ease.fit(fitting, max_bytes=limit, seed=seed)
+    return ease.fit(fitting, penalties=settings["penalty"], max_bytes=limit, seed=seed)
+
+
+def _frequency(links):
+    return np.bincount(links.indices, minlength=links.shape[1])
+
+
+def _candidates(works, rows, links, models, members, *, new, told):
+    parts = []
+    for some in batches(rows, told):
+        queries = works.queries(some, links, new=new)
+        scores = [models[name].score(queries) for name in members]
+        parts.append((stacking.candidates(scores, queries.links), len(some)))
+    return stacking.joined(parts)
+
+
+def _are_hidden(found, hidden):
+    """Which candidates are among the hidden links csr (r, S): bool (c,)."""
+    size = hidden.shape[1]
+    asked = found.works.astype(np.int64) * size + found.subjects
+    rows, columns = hidden.nonzero()
+    return np.isin(asked, rows.astype(np.int64) * size + columns)
+
+
+def _curve(found, scores, hits):
+    """The calibration of a score, by the best candidates of each work: those that would be suggested."""
+    order = np.lexsort((found.subjects, -scores, found.works))
+    starts = np.flatnonzero(np.diff(found.works[order], prepend=-1))
+    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    best = order[place < WANTED]
+    return calibration.fit(scores[best], hits[best])
+
+
+def _by_stack(scores, queries, stack, frequency, k, same=None):
+    found = stacking.candidates(scores, queries.links, same=same)
+    logits = stack.score(found, frequency=frequency, tagged=np.diff(queries.links.indptr))
+    order = np.lexsort((found.subjects, -logits, found.works))
+    works = found.works[order]
+    starts = np.flatnonzero(np.diff(works, prepend=-1))
+    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    ranked = np.full((len(queries), k), -1, np.int32)
+    values = np.full((len(queries), k), np.nan, np.float32)
+    kept = place < k
+    ranked[works[kept], place[kept]] = found.subjects[order][kept]
+    values[works[kept], place[kept]] = logits[order][kept]
+    return ranked, values
+
+
+def _taken(scores, ranked):
+    taken = np.take_along_axis(scores, np.maximum(ranked, 0), axis=1).astype(np.float32)
+    return np.where(ranked < 0, np.float32(np.nan), taken)
+
+
+def _lists(works, rows, links, models, names, *, new, stack, told):
+    """Of each model, the best DEPTH subjects of the works and their scores: dict of name to (ranked, scores)."""
+    depth, parts = min(DEPTH, works.links.shape[1]), {}
+    for some in batches(rows, told):
+        queries = works.queries(some, links, new=new)
+        scores = {name: models[name].score(queries) for name in names}
+        for name in names:
+            ranked = ranking.top(scores[name], queries.links, depth)
+            parts.setdefault(name, []).append((ranked, _taken(scores[name], ranked)))
+        if stack is not None:
+            own = [scores[name] for name in stack.members]
+            parts.setdefault("stack", []).append(_by_stack(own, queries, stack, _frequency(links), depth))
+    return {name: tuple(np.concatenate(both) for both in zip(*own, strict=True)) for name, own in parts.items()}
+
+
+def _verdict(lists, hidden, works, rows, links, chosen, curve, scenario, seed):
+    """The evaluation of every list, over all works and over those without a twin, and the reliability of the chosen."""
+    subjects = hidden.shape[1]
+    rare = ranking.tail(links)
+    apart = ~splits.twins(works.texts)[rows]
+    merits = {name: ranking.judge(_deep(ranked), hidden) for name, (ranked, _) in lists.items()}
+    promised = _promised(*lists[chosen], hidden, curve)
+    table = []
+    for who, mask in (("all", None), ("without twins", apart)):
+        for name, (ranked, _) in lists.items():
+            row = {"scenario": scenario, "works": who, "model": name}
+            row |= {"n": int(len(rows) if mask is None else mask.sum())}
+            row |= _without(ranking.summary(merits[name], seed=seed, mask=mask), "works")
+            row |= _without(ranking.tail_recall(_deep(ranked), hidden, rare, seed=seed, mask=mask), "tail_links")
+            row["coverage"] = ranking.coverage(ranked if mask is None else ranked[mask], subjects)
+            apart_by = ranking.difference(merits[chosen], merits[name], seed=seed, mask=mask)
+            row |= {
+                f"difference{end}": apart_by[f"recall_at_{WANTED}{end}"] if name != chosen else np.nan
+                for end in ("", "_low", "_high")
+            }
+            if name == chosen and (mask is None or mask.any()):
+                own = slice(None) if mask is None else mask[promised.works]
+                error = calibration.assess(promised.scores[own], promised.hits[own], promised.works[own], seed=seed)
+                row |= {key: error[key] for key in ("ece", "ece_low", "ece_high", "brier")}
+            table.append(row)
+    reliability = calibration.reliability(promised.scores, promised.hits)
+    reliability.insert(0, "scenario", scenario)
+    return pd.DataFrame(table), reliability
+
+
+def _deep(ranked):
+    """Lists of at least WANTED columns."""
+    missing = WANTED - ranked.shape[1]
+    return ranked if missing <= 0 else np.pad(ranked, ((0, 0), (0, missing)), constant_values=-1)
+
+
+def _promised(ranked, scores, hidden, curve):
+    """The probabilities of the first WANTED suggestions, and whether they came true."""
+    first = calibration.candidates(scores[:, :WANTED], ranked[:, :WANTED], hidden)
+    return first._replace(scores=calibration.calibrate(curve, first.scores).astype(np.float64))
+
+
+def _without(values, key):
+    return {name: value for name, value in values.items() if name != key}

@@ -1,0 +1,63 @@
+"""Points of a sweep side by side: chosen by links hidden for validation, told by links hidden for the test."""
+
+import numpy as np
+import pandas as pd
+
+from crosswalk import ranking, splits
+from crosswalk.recommend_study import ROLES, WANTED, batches
+
+SWEPT = ("dim", "epochs", "batch_size", "prior")
+MEASURE = f"recall_at_{WANTED}"
+ENDS = ("", "_low", "_high")
+COLUMNS = ["point", *SWEPT, MEASURE, "low", "high", "log_loss", "seconds", "validation", "chosen"]
+COLUMNS += [f"{MEASURE}_new{end}" for end in ENDS]
+ABLATION = ["prior", *(f"{MEASURE}_{scenario}{end}" for scenario in ROLES for end in ENDS)]
+
+
+def merits(works, roles, model, *, scenario, test):
+    """What one model alone finds of the links hidden from known or from new works: dict of float32 arrays.
+
+    works: Works; roles: uint8 (links,); scenario: "known" or "new"; test: the links of the test, or of the validation.
+    """
+    rows, hidden = splits.hidden(works.links, roles, ROLES[scenario][test])
+    visible, lists = splits.visible(works.links, roles), []
+    for some in batches(rows, f"{scenario} works"):
+        queries = works.queries(some, visible, new=scenario == "new")
+        lists.append(ranking.top(model.score(queries), queries.links, WANTED))
+    return ranking.judge(np.concatenate(lists), hidden)
+
+
+def compare(works, roles, models, points, facts, *, seed):
+    """Judge the models of all points.
+
+    models: of the points, in any iterable, read one at a time; points: dict of name to dict of dim, epochs, batch_size
+    and prior (list of names); facts: of each point, dict with log_loss and seconds; seed: integer.
+    Returns the sweep, a DataFrame with COLUMNS: recall@10 of known works of the test with its interval, of new works,
+    and the mean of both on the works for validation, by which the point is `chosen`.
+    """
+    rows = []
+    for (name, point), model, fact in zip(points.items(), models, facts, strict=True):
+        validation = [merits(works, roles, model, scenario=s, test=False)[MEASURE].mean() for s in ROLES]
+        told = {s: ranking.summary(merits(works, roles, model, scenario=s, test=True), seed=seed) for s in ROLES}
+        row = {"point": name, **point, "prior": "+".join(point["prior"]) or "none"}
+        row |= {key: told["known"][f"{MEASURE}{end}"] for key, end in zip((MEASURE, "low", "high"), ENDS, strict=True)}
+        row |= {f"{MEASURE}_new{end}": told["new"][f"{MEASURE}{end}"] for end in ENDS}
+        rows.append(row | {"validation": float(np.mean(validation)), **fact})
+    table = pd.DataFrame(rows, columns=[column for column in COLUMNS if column != "chosen"])
+    best = table["validation"].to_numpy(float).argmax() if len(table) else -1
+    return table.assign(chosen=np.arange(len(table)) == best)[COLUMNS]
+
+
+def ablation(sweep):
+    """What each prior is worth: the points that differ from the chosen one in it alone, DataFrame with ABLATION.
+
+    Empty if no other prior was tried.
+    """
+    if not len(sweep):
+        return pd.DataFrame(columns=ABLATION)
+    best = sweep[sweep["chosen"]].iloc[0]
+    same = (sweep[["dim", "epochs", "batch_size"]] == best[["dim", "epochs", "batch_size"]]).all(axis=1)
+    own = sweep[same].rename(
+        columns={MEASURE: f"{MEASURE}_known", "low": f"{MEASURE}_known_low", "high": f"{MEASURE}_known_high"}
+    )
+    return own[ABLATION].reset_index(drop=True) if len(own) > 1 else pd.DataFrame(columns=ABLATION)

@@ -1,0 +1,38 @@
+"""Suggest subjects for the works of a new file, by what was learned before."""
+
+from crosswalk.job import start
+
+log = start(snakemake)
+
+from dataclasses import replace
+
+import numpy as np
+
+from crosswalk import features, interactions, new_works
+from crosswalk.files import read_parquet, write_json
+from crosswalk.recommend_files import advisor_from, works_from
+from crosswalk.recommend_study import Works, batches
+from crosswalk.suggestions import Writer
+from crosswalk.trained import load_trained, set_threads
+
+set_threads(1)
+source, params, output, names = snakemake.input, snakemake.params, snakemake.output, snakemake.wildcards
+works, entry = works_from(source, params.path), {"tags": params.tags, **params.path}
+places = None
+if "path" in entry:
+    column = read_parquet(source.rows)[entry["path"]["column"]]
+    places = interactions.places(column, separator=entry["path"]["separator"])[1]
+found = new_works.read(
+    list(source.new), params.works, entry, name=names.recommender, file=names.file, ids=works.ids,
+    subjects=read_parquet(source.subjects), places=places,
+)  # fmt: skip
+terms = features.Features.load(source.model, source.vocabulary).transform(found.texts)
+new = Works(found.ids, found.texts, found.links, terms, works.labels, paths=found.paths)
+trained = load_trained(source, method=params.settings["method"])
+advisor = advisor_from(source, works, trained, params.settings, top=params.top, seed=params.seed)
+with Writer(csv=output.suggestions, parquet=output.parquet) as writer:
+    for rows in batches(np.arange(len(new.ids)), "works answered"):
+        queries = new.queries(rows, new.links)
+        writer.append(advisor.rows([new.ids[row] for row in rows], replace(queries, rows=found.rows[rows])))
+write_json(output.counts, found.counts)
+log.info("%d suggestions for %d works", writer.rows, len(new.ids))

@@ -1,0 +1,29 @@
+"""Count the terms of the works' texts."""
+
+from crosswalk.job import start
+
+log = start(snakemake)
+
+import numpy as np
+
+from crosswalk import features, splits
+from crosswalk.files import read_parquet
+from crosswalk.interactions import read_links
+from crosswalk.recommend_files import read_roles, write_matrix
+
+source, settings = snakemake.input, snakemake.params.settings["features"]
+texts = read_parquet(source.rows)["text"].tolist()
+learned = np.ones(len(texts), bool)
+# Nothing is learned from the new works that judge, not even which words there are.
+if snakemake.wildcards.part == "held_out":
+    learned[splits.hidden(read_links(source.links), read_roles(source.split), splits.NEW_TEST)[0]] = False
+model = features.fit(
+    [text for text, own in zip(texts, learned, strict=True) if own],
+    ngrams=settings["ngrams"],
+    min_df=settings["min_df"],
+    max_features=settings["most"],
+)
+model.save(snakemake.output.model, snakemake.output.vocabulary)
+matrix = model.transform(texts)
+write_matrix(snakemake.output.matrix, matrix)
+log.info("%d terms, %.1f in a work", matrix.shape[1], matrix.nnz / max(len(texts), 1))
