@@ -15,7 +15,7 @@ source, params = snakemake.input, snakemake.params
 works = works_from(source, params.path)
 final = source.get("chosen") is not None
 point = read_json(source.chosen)["point"] if final else params.point
-fitting = works.fitting(seen_links(works, source, "final" if final else "held_out"))
+fitting = works.fitting(seen_links(works.links, source, "final" if final else "held_out"))
 began = time.monotonic()
 model, history, facts = fit_factorisation(fitting, **point, **params.settings, seed=params.seed)
 seconds = time.monotonic() - began

@@ -12,6 +12,6 @@ from crosswalk.trained import set_threads
 set_threads(1)
 source, params = snakemake.input, snakemake.params
 works = works_from(source, {})
-model = published_recommender.fit(works.fitting(seen_links(works, source, "held_out")), seed=params.seed)
+model = published_recommender.fit(works.fitting(seen_links(works.links, source, "held_out")), seed=params.seed)
 model.save(snakemake.output.model)
 write_csv(snakemake.output.history, model.history)

@@ -9,7 +9,7 @@ import numpy as np
 from crosswalk import features, splits
 from crosswalk.files import read_parquet
 from crosswalk.interactions import read_links
-from crosswalk.recommend_files import read_roles, write_matrix
+from crosswalk.recommend_files import read_roles, seen_links, write_matrix
 
 source, settings = snakemake.input, snakemake.params.settings["features"]
 texts = read_parquet(source.rows)["text"].tolist()
@@ -23,6 +23,8 @@ model = features.fit(
     min_df=settings["min_df"],
     max_features=settings["most"],
 )
+links = seen_links(read_links(source.links), source, snakemake.wildcards.part)
+model = features.Features(terms=model.terms, idf=model.idf * features.telling(model.transform(texts), links))
 model.save(snakemake.output.model, snakemake.output.vocabulary)
 matrix = model.transform(texts)
 write_matrix(snakemake.output.matrix, matrix)

@@ -25,8 +25,8 @@ class Advisor:
         some = {name: models.get(name) for name in ("text_knn", "item_knn")}
         self.reasons = Reasons(fitting, terms=terms, ids=ids, **some)
 
-    def answer(self, queries):
-        """The best `top` subjects of each of b queries.
+    def answer(self, queries, *, near=None):
+        """The best `top` subjects of each of b queries; near: what `neighbours` of text_knn returned, if that is known.
 
         Returns ranked int32 (b, top), -1 padded, scores and probabilities float32 (b, top).
         """
@@ -37,9 +37,11 @@ class Advisor:
         for scenario, own in (("known", np.flatnonzero(bears)), ("new", np.flatnonzero(~bears))):
             if len(own):
                 stack, curve = self.stacks[scenario], self.curves[scenario]
-                part = _some(queries, own)
+                part, models = _some(queries, own), self.models
+                if near is not None:
+                    models = models | {"text_knn": _Asked(models["text_knn"], *(found[own] for found in near))}
                 ranked[own], scores[own] = rank(
-                    self.models, part, stack=stack, frequency=self.frequency, k=self.top, chosen=self._alone(scenario),
+                    models, part, stack=stack, frequency=self.frequency, k=self.top, chosen=self._alone(scenario),
                     same=self.table.same,
                 )  # fmt: skip
                 chances[own] = calibration.calibrate(curve, np.nan_to_num(scores[own]))
@@ -47,13 +49,26 @@ class Advisor:
 
     def rows(self, ids, queries):
         """The suggestions for b queries with their reasons: DataFrame with the columns of `suggestions.SCHEMA`."""
-        ranked, scores, chances = self.answer(queries)
-        reasons = self.reasons.table(queries, ranked)
+        knn = self.models.get("text_knn")
+        near = knn.neighbours(queries) if knn is not None else None  # once, for the scores and for the reasons
+        ranked, scores, chances = self.answer(queries, near=near)
+        reasons = self.reasons.table(queries, ranked, near=near)
         return self.table.rows(ids, ranked, np.nan_to_num(scores), chances, borne=queries.links, reasons=reasons)
 
     def _alone(self, scenario):
-        """The one model that suggests where there is no stack: popularity where the chosen one knows nothing."""
-        return "popularity" if scenario == "new" and self.chosen in NEEDS_SUBJECTS else self.chosen
+        """Who suggests where there is no stack: popularity where the chosen one knows nothing, or was left out."""
+        knows = self.chosen in self.models and not (scenario == "new" and self.chosen in NEEDS_SUBJECTS)
+        return self.chosen if knows else "popularity"
+
+
+class _Asked:
+    """text-kNN whose neighbours are known."""
+
+    def __init__(self, model, rows, similarities):
+        self.model, self.near = model, (rows, similarities)
+
+    def score(self, queries):
+        return self.model.vote(*self.near)
 
 
 def _some(queries, own):

@@ -25,8 +25,8 @@ EPOCHS = 8
 BATCH_SIZE = 1024
 RATE = 6e-3
 DECAY = 0.01
-FULL = 12_000  # subjects up to which the softmax is over all of them
-SAMPLED = 4096  # subjects that stand for all beyond
+FULL = 4096  # subjects up to which the softmax is over all of them
+SAMPLED = 2048  # subjects that stand for all beyond
 MATRICES = ("broader", "labels")
 
 
@@ -41,7 +41,7 @@ class Factorisation:
     def __init__(self, net, *, history=None, facts=None):
         self.net, self.history, self.facts = net.eval(), history, facts
         with torch.inference_mode():
-            self._subjects = net.of_subjects()
+            self._subjects = net.of_subjects().detach()
 
     def score(self, queries: Queries) -> np.ndarray:
         """Float32 (b, S): the probability that a subject is the next of a work, 0 for what it bears."""
@@ -139,9 +139,7 @@ def fit(
     own = dataclasses.replace(fitting, links=links)
     with one_thread():
         net = build(own, dim=dim, prior=prior, works=works, dropout=dropout, seed=seed)
-        whole = loss == "softmax" or (loss == "auto" and links.shape[1] <= FULL)
-        counts = np.bincount(links.indices, minlength=links.shape[1])
-        sampler = None if whole else Sampler(counts, int((np.diff(links.indptr) > 0).sum()), size=sampled)
+        sampler = sampler_of(links, loss=loss, size=sampled)
         options = {"epochs": epochs, "batch_size": batch_size, "rate": learning_rate, "decay": decay}
         history = pd.DataFrame(train(net, own, held, sampler, rng=rng, **options))
         best = history.iloc[history["recall_at_10"].fillna(-1).to_numpy().argmax() if len(held.rows) else -1]
@@ -152,6 +150,14 @@ def fit(
             "gates": {name: float(gate.detach()) for name, gate in sorted(net.gates.items())},
         }
         return Factorisation(net, history=history, facts=facts)
+
+
+def sampler_of(links: csr_array, *, loss: str = "auto", size: int = SAMPLED) -> Sampler | None:
+    """What draws the subjects by which links (n, S) are learned; None for the softmax over all. loss: as in `fit`."""
+    if loss == "softmax" or (loss == "auto" and links.shape[1] <= FULL):
+        return None
+    works = int((np.diff(links.indptr) > 0).sum())
+    return Sampler(np.bincount(links.indices, minlength=links.shape[1]), works, size=size)
 
 
 def build(fitting, *, dim, prior, works="folded", dropout=0.0, seed=0) -> Factors:

@@ -13,7 +13,7 @@ from itertools import chain
 
 import numpy as np
 from safetensors.numpy import load_file
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array
 
 from crosswalk import files
 
@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 NGRAMS = 2
 MIN_DF = 2  # a term of one text relates it to no other
 MAX_FEATURES = 1 << 18  # bounds the vocabulary of long texts
+FEW = 5  # works of a term up to which chance rules what they have in common
+DOUBT = 3  # works that speak for the usual, against those that have a term
+LEAST = 1e-4  # cosine of works that share a term which tells nothing
 CHUNK = 4096  # texts whose words are held as strings at once
 # Thai and Lao, Myanmar, Khmer, kana, ideographs: written without spaces
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -106,6 +109,40 @@ def fit(texts, *, ngrams=NGRAMS, min_df=MIN_DF, max_features=MAX_FEATURES):
     found = [string for level in strings for string in level.values()]
     log.info("%d texts, %d words, %d terms in %d texts or more", len(texts), len(names), len(found), min_df)
     return Features(terms=found, idf=np.log((1 + len(texts)) / (1 + counts)) + 1)
+
+
+def telling(matrix, links):
+    """How much each term tells of a work's subjects: what its idf is to be multiplied by.
+
+    Works that share a term are compared by their subjects: the mean cosine over all pairs of them, each subject weighed
+    by its rarity, is an unbiased measure of what the term tells, and says it of "watercolour" and of "cathedral" alike,
+    where idf goes by frequency alone. Terms of few works are drawn towards the mean of their like.
+    matrix: csr (n, F), nonzero where a work has a term; links: csr (n, S), what the works visibly bear.
+    Returns float32 (F,), the square root of that cosine, above 0.
+    """
+    borne = np.bincount(links.indices, minlength=links.shape[1])
+    rows = csr_array(links @ diags_array(np.log((1 + links.shape[0]) / (1 + borne)) + 1))
+    length = np.sqrt(
+        np.bincount(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)), rows.data**2, rows.shape[0])
+    )
+    tagged = length > 0
+    rows = csr_array(diags_array(1 / np.where(tagged, length, 1)) @ rows)
+    where = np.repeat(tagged, np.diff(matrix.indptr))
+    held = csr_array((where.astype(np.float64), matrix.indices, matrix.indptr), shape=matrix.shape)
+    works, alike = np.bincount(held.indices, held.data, matrix.shape[1]), np.zeros(matrix.shape[1])
+    by_term = held.T.tocsr()
+    for start in range(0, matrix.shape[1], CHUNK):
+        together = csr_array(by_term[start : start + CHUNK] @ rows)
+        squares = np.bincount(
+            np.repeat(np.arange(together.shape[0]), np.diff(together.indptr)), together.data**2, together.shape[0]
+        )
+        alike[start : start + CHUNK] = squares
+    pairs = works * (works - 1)
+    alike = np.where(pairs > 0, (alike - works) / np.where(pairs > 0, pairs, 1), 0)
+    few = (works > 1) & (works <= FEW)
+    few = few if few.any() else works > 1
+    usual = max(float(alike[few].mean()) if few.any() else 0.0, LEAST)
+    return np.sqrt(np.maximum((works * alike + DOUBT * usual) / (works + DOUBT), LEAST)).astype(np.float32)
 
 
 def split(texts):

@@ -21,24 +21,53 @@ from crosswalk import unpacking
 from crosswalk.errors import UserError
 
 PARQUET_ROWS = 1024  # rows decoded at once
+PARQUET_BUFFER = 1 << 20  # bytes read at once of a column
+# Typed rows handed over together: few enough that Python's search for cycles, every 700 new lists, seldom starts.
+TYPED_ROWS, TYPED_BYTES = 256, 1 << 20
 NAMES_FROM = 1000  # lines of a jsonl file whose columns an error lists
+FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # of a line
 
 
 def read_jsonl(path, columns, raw, malformed):
     """Rows of a file with one JSON object a line: yields (line, dict of the columns that the line has)."""
     decode = _decoder(columns, raw)
-    for first, block in unpacking.blocks(path):
-        for line, data in enumerate(block.split(b"\n"), first):
-            try:
-                row = decode(data)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                if not data.strip():
-                    continue
-                row = _with_nan(data, decode)
-                if row is None:
-                    malformed(path, line, _json_fault(error))
-                    continue
-            yield line, row
+    for first, lines in unpacking.blocks(path):
+        try:
+            rows = list(map(decode, lines))
+        except FAULTS:
+            yield from _one_by_one(path, first, lines, decode, malformed)
+        else:
+            yield from enumerate(rows, first)
+
+
+def read_typed(path, columns, kinds, malformed):
+    """Rows of a file with one JSON object a line, many at a time where nothing is odd.
+
+    kinds: dict of column to the type that its values should have. Yields (first line, tuple of a list of values for
+    each of the columns, msgspec.UNSET where a line lacks it) for consecutive lines that are all of these types; and for
+    lines near an odd one what `read_jsonl` yields, with these columns undecoded.
+    """
+    decode, fields = _decoder(columns, kinds), []
+    for i, column in enumerate(columns):
+        kind = kinds.get(column, Any)
+        fields.append((f"c{i}", kind | msgspec.UnsetType, msgspec.field(name=column, default=msgspec.UNSET)))
+    typed = msgspec.json.Decoder(msgspec.defstruct("Row", fields, gc=False)).decode
+    columnwise = [operator.attrgetter(field) for field, *_ in fields]
+    held, start, size = [], 1, 0
+    for first, lines in unpacking.blocks(path):
+        start = start if held else first
+        try:
+            held += list(map(typed, lines))
+            size, odd = size + sum(map(len, lines)), False
+        except FAULTS:
+            odd = True
+        if held and (odd or size >= TYPED_BYTES or len(held) >= TYPED_ROWS):
+            yield start, tuple(list(map(get, held)) for get in columnwise)
+            held, size = [], 0
+        if odd:
+            yield from _one_by_one(path, first, lines, decode, malformed)
+    if held:
+        yield start, tuple(list(map(get, held)) for get in columnwise)
 
 
 def _decoder(columns, raw):
@@ -46,6 +75,20 @@ def _decoder(columns, raw):
         return msgspec.json.Decoder(dict).decode
     fields = {column: msgspec.Raw if column in raw else Any for column in columns}
     return msgspec.json.Decoder(TypedDict("Row", fields, total=False)).decode
+
+
+def _one_by_one(path, first, lines, decode, malformed):
+    for line, data in enumerate(lines, first):
+        try:
+            row = decode(data)
+        except FAULTS as error:
+            if not data.strip():
+                continue
+            row = _with_nan(data, decode)
+            if row is None:
+                malformed(path, line, _json_fault(error))
+                continue
+        yield line, row
 
 
 def _with_nan(data, decode):
@@ -67,13 +110,10 @@ def _json_fault(error):
 def json_names(path):
     """The columns of the first readable lines."""
     decode, names = msgspec.json.Decoder(dict).decode, {}
-    for _, block in unpacking.blocks(path):
-        for data in itertools.islice(block.split(b"\n"), NAMES_FROM):
-            try:
-                names.update(dict.fromkeys(decode(data)))
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
-        break
+    lines = itertools.chain.from_iterable(lines for _, lines in unpacking.blocks(path))
+    for data in itertools.islice(lines, NAMES_FROM):
+        with contextlib.suppress(*FAULTS):
+            names.update(dict.fromkeys(decode(data)))
     return list(names)
 
 
@@ -105,8 +145,8 @@ def read_separated(path, columns, delimiter, malformed):
 
 
 def _lines(path):
-    for _, block in unpacking.blocks(path):
-        yield from io.StringIO(block.decode(), newline="")
+    for _, lines in unpacking.blocks(path):
+        yield from io.StringIO(b"".join(lines).decode(), newline="")
 
 
 def _header(path, reader, columns):
@@ -149,7 +189,7 @@ def read_parquet(path, columns):
     row = 0
     try:
         with _seekable(path) as file:
-            table = pq.ParquetFile(file, buffer_size=unpacking.BLOCK, pre_buffer=False)
+            table = pq.ParquetFile(file, buffer_size=PARQUET_BUFFER, pre_buffer=False)
             names = table.schema_arrow.names
             if missing := set(columns or ()) - set(names):
                 raise UserError(no_column(f"{path}: the table has", missing, names))

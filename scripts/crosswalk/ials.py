@@ -21,7 +21,7 @@ from crosswalk.recommender import Fitting, Queries
 log = logging.getLogger(__name__)
 
 DIM = 128
-EPOCHS = 12
+ITERATIONS = 12
 ALPHA = 0.02  # weight of an absent link, a present one counting 1
 PENALTY = 0.003
 POWER = 1.0  # of the number of links, weighed with the absent ones, in the penalty of a row
@@ -33,8 +33,9 @@ CHUNK = 4096  # rows whose links' vectors are held at once
 class IALS:
     """A fitted model.
 
-    subjects: float32 (S, dim); alpha, penalty: as in `fit`; history: DataFrame with epoch, loss (what is minimised, for each work), log_loss and recall_at_10 (NaN: nothing is held back), or None after
-    `load`; facts: dict with log_loss (None) and gates (none).
+    subjects: float32 (S, dim); alpha, penalty: as in `fit`; history: DataFrame with epoch, loss (what is minimised, for
+    each work), log_loss and recall_at_10 (NaN: nothing is held back), or None after `load`; facts: dict with log_loss
+    (None) and gates (none).
     """
 
     def __init__(self, *, subjects, alpha, penalty, history=None):
@@ -72,7 +73,7 @@ def fit(
     fitting: Fitting,
     *,
     dim: int = DIM,
-    epochs: int = EPOCHS,
+    iterations: int = ITERATIONS,
     alpha: float = ALPHA,
     penalty: float = PENALTY,
     seed: int = 0,
@@ -83,15 +84,15 @@ def fit(
     squared length times (its links + alpha x the cells of the row). alpha: small where a missing link tells little.
     The same for a seed, on one thread. Raises ValueError for numbers that are not above 0.
     """
-    if min(dim, epochs) < 1 or min(alpha, penalty) <= 0:
-        raise ValueError(f"dim {dim}, epochs {epochs}, alpha {alpha}, penalty {penalty}: all must be above 0")
+    if min(dim, iterations) < 1 or min(alpha, penalty) <= 0:
+        raise ValueError(f"dim {dim}, iterations {iterations}, alpha {alpha}, penalty {penalty}: all must be above 0")
     links = fitting.links
     across = csr_array(links.T.tocsr())
     rng = np.random.default_rng([seed, 0x1A15])
     works, subjects = ((rng.standard_normal((count, dim)) / dim).astype(np.float32) for count in links.shape)
     history = []
     with threadpool_limits(1):
-        for epoch in tqdm(range(1, epochs + 1), desc="epochs of iALS", disable=None, delay=5):
+        for epoch in tqdm(range(1, iterations + 1), desc="iterations of iALS", disable=None, delay=5):
             works = improve(works, subjects, links, alpha=alpha, penalty=penalty, steps=STEPS)
             subjects = improve(subjects, works, across, alpha=alpha, penalty=penalty, steps=STEPS)
             loss = objective(works, subjects, links, alpha=alpha, penalty=penalty) / len(works)

@@ -96,7 +96,7 @@ def fit(
         history = []
         for epoch in tqdm(range(1, epochs + 1), desc="epochs as published", disable=None, delay=5):
             losses = [
-                _step(tables, adam, batch) for batch in published_batches(fitting.links, batch_size=batch_size, rng=rng)
+                step(tables, adam, batch) for batch in published_batches(fitting.links, batch_size=batch_size, rng=rng)
             ]
             loss = float(np.mean(losses)) if losses else float("nan")
             history.append({"epoch": epoch, "loss": loss, "log_loss": float(np.log(loss))})
@@ -126,7 +126,7 @@ def published_batches(links: csr_array, *, batch_size: int, rng: np.random.Gener
         yield PublishedBatch(some, part.indices, targets)
 
 
-def _step(tables, adam, batch):
+def step(tables, adam, batch):
     """One step of Adam; returns the loss before it."""
     works, subjects = (table[torch.from_numpy(x)] for table, x in zip(tables, batch[:2], strict=True))
     loss = nn.functional.binary_cross_entropy(torch.sigmoid(works @ subjects.T), torch.from_numpy(batch.targets))

@@ -64,12 +64,12 @@ def works_from(source, settings):
     )
 
 
-def seen_links(works, source, part):
+def seen_links(links, source, part):
     """The links that models may learn from: csr (n, S), all of them if `part` is "final".
 
-    works: Works; source: named file split; part: "held_out" or "final".
+    links: csr (n, S); source: named file split; part: "held_out" or "final".
     """
-    return works.links if part == "final" else splits.visible(works.links, read_roles(source.split))
+    return links if part == "final" else splits.visible(links, read_roles(source.split))
 
 
 def advisor_from(source, works, trained, settings, *, top, seed):

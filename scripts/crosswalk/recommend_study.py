@@ -70,8 +70,8 @@ class Judged(NamedTuple):
 def fit_members(fitting, entry, *, texts, trained, seed):
     """Fit what is quick to fit, and put it beside what was trained before.
 
-    fitting: Fitting; entry: the recommender's checked config; texts: n strings, of its works; trained: dict of name to model, of `tree`, `factorisation`
-    and `as_published` if they are used; seed: integer.
+    fitting: Fitting; entry: the recommender's checked config; texts: n strings, of its works; trained: dict of name to
+    model, of `tree`, `factorisation` and `as_published` if they are used; seed: integer.
     Returns models, a dict of name to model in the order of the config, and left_out, a dict of name to the reason why a
     member takes no part.
     """
@@ -108,6 +108,13 @@ def stacked(entry, models, *, new):
     return [name for name in answers(entry, models, new=new) if name in entry["members"]]
 
 
+def suggesting(entry, models, *, new):
+    """Who suggests for known or for new works: "stack", the one model of the config, or popularity in its stead."""
+    if entry["model"] == "stack" and stacked(entry, models, new=new):
+        return "stack"
+    return entry["model"] if entry["model"] in answers(entry, models, new=new) else "popularity"
+
+
 def judge(works, roles, models, entry, *, scenario, seed):
     """Learn whom to trust from the links hidden for validation, and judge everybody by those hidden for the test.
 
@@ -120,17 +127,11 @@ def judge(works, roles, models, entry, *, scenario, seed):
     test_rows, test_hidden = splits.hidden(works.links, roles, ROLES[scenario][1])
     context = {"frequency": _frequency(links)}
     names, members = answers(entry, models, new=new), stacked(entry, models, new=new)
-    chosen = entry["model"] if entry["model"] in (*names, "stack") else "popularity"
-    stack = None
+    chosen, stack = suggesting(entry, models, new=new), None
     if chosen == "stack":
         found = _candidates(works, rows, links, models, members, new=new, told=f"{scenario} works to learn from")
         hits = _are_hidden(found, hidden)
-        if hits.sum() < LEAST_HITS:
-            raise UserError(
-                f"the members find {int(hits.sum())} of the {hidden.nnz:,} links hidden from {scenario} works for "
-                f"validation; {LEAST_HITS} are needed to weigh them. Take more works, raise split.{scenario}, or name one "
-                "`model` instead of the stack."
-            )
+        _refuse_too_little(hits, hidden, scenario)
         tagged = np.diff(links.indptr)[rows]
         stack, logits = stacking.fit(found, hits, members=members, tagged=tagged, seed=seed, **context)
         weights = stack.worth(found, hits, tagged=tagged, seed=seed, **context)
@@ -173,6 +174,21 @@ def _ease(fitting, settings, seed):
     return ease.fit(fitting, penalties=settings["penalty"], max_bytes=limit, seed=seed)
 
 
+def _refuse_too_little(hits, hidden, scenario):
+    """Raise UserError unless hits bool (c,), of the candidates, tell enough of whom to trust."""
+    if hits.sum() < LEAST_HITS:
+        raise UserError(
+            f"the members find {int(hits.sum())} of the {hidden.nnz:,} links hidden from {scenario} works for "
+            f"validation; {LEAST_HITS} are needed to weigh them. Take more works, raise split.{scenario}, or name one "
+            "`model` instead of the stack."
+        )
+    if hits.all():
+        raise UserError(
+            f"all that could be suggested to {scenario} works is right, as works bear nearly every subject: nothing is "
+            "learned about whom to trust. Take works with fewer subjects, or name one `model` instead of the stack."
+        )
+
+
 def _frequency(links):
     return np.bincount(links.indices, minlength=links.shape[1])
 
@@ -196,20 +212,29 @@ def _are_hidden(found, hidden):
 
 def _curve(found, scores, hits):
     """The calibration of a score, by the best candidates of each work: those that would be suggested."""
-    order = np.lexsort((found.subjects, -scores, found.works))
-    starts = np.flatnonzero(np.diff(found.works[order], prepend=-1))
-    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    order, place = _placed(found, scores)
     best = order[place < WANTED]
     return calibration.fit(scores[best], hits[best])
+
+
+def _placed(found, scores, same=None):
+    """Candidates in order, works as they come and each work's best first, and their places in the lists, from 0.
+
+    same: int (S,), subjects of one number mean the same: only the best of them has a place.
+    """
+    order = np.lexsort((found.subjects, -scores, found.works))
+    if same is not None:
+        meant = found.works[order].astype(np.int64) * (int(same.max(initial=0)) + 1) + same[found.subjects[order]]
+        order = order[np.sort(np.unique(meant, return_index=True)[1])]
+    starts = np.flatnonzero(np.diff(found.works[order], prepend=-1))
+    return order, np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
 
 
 def _by_stack(scores, queries, stack, frequency, k, same=None):
     found = stacking.candidates(scores, queries.links, same=same)
     logits = stack.score(found, frequency=frequency, tagged=np.diff(queries.links.indptr))
-    order = np.lexsort((found.subjects, -logits, found.works))
+    order, place = _placed(found, logits, same)
     works = found.works[order]
-    starts = np.flatnonzero(np.diff(works, prepend=-1))
-    place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
     ranked = np.full((len(queries), k), -1, np.int32)
     values = np.full((len(queries), k), np.nan, np.float32)
     kept = place < k

@@ -33,13 +33,7 @@ def similar_works(features: csr_array, links: csr_array, *, k: int = 10, text: f
     each work, none of them 0. Neighbours are those of all works but for a few that only common terms lead to.
     Raises ValueError if shapes or `text` do not fit.
     """
-    if features.shape[0] != links.shape[0] or not 0 <= text <= 1:
-        raise ValueError(f"features of {features.shape[0]} works, links of {links.shape[0]}, share of the text {text}")
-    borne = _ones(links)
-    held = np.bincount(borne.indices, minlength=links.shape[1])
-    borne = _unit(borne @ diags_array(np.log((1 + links.shape[0]) / (1 + held)) + 1))
-    rows = hstack([np.float32(text**0.5) * features, np.float32((1 - text) ** 0.5) * borne], format="csr")
-    return _table(*nearest(csr_array(rows), k=k, label="similar works"), WORK_COLUMNS)
+    return _table(*nearest(together(features, links, text=text), k=k, label="similar works"), WORK_COLUMNS)
 
 
 def similar_subjects(links: csr_array, *, k: int = 10, vectors: np.ndarray | None = None) -> pd.DataFrame:
@@ -57,6 +51,19 @@ def similar_subjects(links: csr_array, *, k: int = 10, vectors: np.ndarray | Non
         raise ValueError(f"{len(vectors)} vectors for {links.shape[1]} subjects")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return _table(*_nearest_dense(vectors / np.where(lengths > 0, lengths, 1), k=k), SUBJECT_COLUMNS)
+
+
+def together(features: csr_array, links: csr_array, *, text: float = 0.5) -> csr_array:
+    """Text and subjects of works side by side, csr float32 (n, F + S), so that products of rows are similarities.
+
+    Arguments and errors are those of `similar_works`.
+    """
+    if features.shape[0] != links.shape[0] or not 0 <= text <= 1:
+        raise ValueError(f"features of {features.shape[0]} works, links of {links.shape[0]}, share of the text {text}")
+    borne = _ones(links)
+    held = np.bincount(borne.indices, minlength=links.shape[1])
+    borne = _unit(borne @ diags_array(np.log((1 + links.shape[0]) / (1 + held)) + 1))
+    return csr_array(hstack([np.float32(text**0.5) * features, np.float32((1 - text) ** 0.5) * borne], format="csr"))
 
 
 def company(links: csr_array) -> csr_array:

@@ -1,7 +1,7 @@
 """Cross-entropy of many works to their subjects, over all subjects or over some that are drawn, with its gradient.
 
-The gradient of a softmax is the softmax less the target, so that one matrix (works, subjects) is held and worked on in
-place where automatic differentiation would hold four.
+The gradient of a softmax is the softmax less the target. So loss and gradient are found together, in one matrix that is
+worked on in place, for as many works at a time as fit into a processor's cache.
 """
 
 from typing import NamedTuple
@@ -10,6 +10,9 @@ import numpy as np
 import torch
 
 from crosswalk.batches import Part
+
+CELLS = 1 << 20  # shares (works x subjects) worked on at once; 4 MB
+LEAST = 1e-38  # share as which a smaller one is told; the gradient does not depend on it
 
 
 class Targets(NamedTuple):
@@ -73,30 +76,38 @@ def cross_entropy(works, subjects, bias, wanted: Targets, *, log_chance=None) ->
 
 
 class _CrossEntropy(torch.autograd.Function):
+    """The gradient is found on the way forward, a few works at a time, so that their shares stay in the cache."""
+
     @staticmethod
     def forward(ctx, works, subjects, bias, wanted, log_chance):
-        rows, columns, weights = wanted
+        rows, columns, weights = wanted[0], wanted[1], wanted[2].to(works.dtype)
         if log_chance is not None:
             log_chance = torch.from_numpy(log_chance)
             bias = bias - log_chance
-        logits = torch.addmm(bias, works, subjects.T)
-        if log_chance is not None:
-            logits[rows, columns] += log_chance[columns]
-        own = logits[rows, columns]
-        share = torch.softmax(logits, 1)
-        # The log of the sum is the same along a row; it is read off where the share is greatest, hence not rounded off.
-        top, place = share.max(1)
-        log_sum = logits.gather(1, place[:, None])[:, 0] - top.log()
-        del logits
-        share[rows, columns] -= weights
-        ctx.save_for_backward(works, subjects, share)
-        return (weights * (log_sum[rows] - own)).sum() / len(works)
+        of_works, of_subjects, of_bias = torch.empty_like(works), torch.zeros_like(subjects), torch.zeros_like(bias)
+        step = max(1, CELLS // len(subjects))
+        bounds = torch.searchsorted(rows, torch.arange(0, len(works) + step, step)).tolist()
+        memory, total = works.new_empty(2, min(step, len(works)), len(subjects)), works.new_zeros(())
+        for place, start in enumerate(range(0, len(works), step)):
+            some, own = works[start : start + step], slice(bounds[place], bounds[place + 1])
+            row, column, weight = rows[own] - start, columns[own], weights[own]
+            logits = torch.addmm(bias, some, subjects.T, out=memory[0, : len(some)])
+            if log_chance is not None:
+                logits[row, column] += log_chance[column]
+            share = torch.softmax(logits, 1, out=memory[1, : len(some)])
+            reached = share[row, column]
+            total -= (weight * reached.clamp_min(LEAST).log()).sum()
+            share[row, column] = reached - weight
+            torch.mm(share, subjects, out=of_works[start : start + step])
+            of_subjects.addmm_(share.T, some)
+            of_bias += share.sum(0)
+        ctx.save_for_backward(of_works, of_subjects, of_bias)
+        ctx.count = len(works)
+        return total / ctx.count
 
     @staticmethod
     def backward(ctx, gradient):
-        works, subjects, share = ctx.saved_tensors
-        gradient = gradient / len(works)
-        return (share @ subjects) * gradient, (share.T @ works) * gradient, share.sum(0) * gradient, None, None
+        return *(part * (gradient / ctx.count) for part in ctx.saved_tensors), None, None
 
 
 def _chances(weights, size):

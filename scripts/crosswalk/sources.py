@@ -6,6 +6,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from msgspec import UNSET
+
 from crosswalk import formats
 from crosswalk.errors import UserError
 from crosswalk.files import read_json
@@ -64,32 +66,55 @@ def read(paths, *, columns=None, raw=(), fmt="auto", delimiter=None, max_bad_lin
     Raises UserError, with file, line and cure, for: a file that is missing, empty, cut short, of unknown format or not
     UTF-8; a column that is in no row; a header that is absent or ambiguous; too many unreadable lines.
     """
+    return _read(paths, columns, raw, None, fmt, delimiter, max_bad_lines, tally)
+
+
+def read_typed(paths, *, columns, kinds, fmt="auto", delimiter=None, max_bad_lines=0.01, tally=None):
+    """Stream the rows as `read` does, but those of jsonl files many at a time where their values are of known types.
+
+    columns: names wanted, each once; kinds: dict of column to a type for msgspec; other options as of `read`.
+    Yields what `read` yields with the columns of kinds as `raw`; or, for consecutive lines whose values have the types,
+    (path as given, number of the first line, tuple of a list of values for each of the columns), with None for what a
+    line lacks. Such lines are counted in tally all at once.
+    Raises what `read` raises. Memory: some 4 MB of lines, decoded.
+    """
+    return _read(paths, columns, (), kinds, fmt, delimiter, max_bad_lines, tally)
+
+
+def _read(paths, columns, raw, kinds, fmt, delimiter, max_bad_lines, tally):
     paths = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     tally = Tally() if tally is None else tally
     columns = None if columns is None else list(dict.fromkeys(columns))
     for path in paths:
         _check_file(path)
-    kinds = [_format(path, fmt) for path in paths]
+    forms = [_format(path, fmt) for path in paths]
     malformed = _Malformed(tally, max_bad_lines)
     unseen = set(columns or ())
     rows = tally.read
-    for path, kind in zip(paths, kinds, strict=True):
-        if kind == "jsonl":
+    for path, form in zip(paths, forms, strict=True):
+        if form == "jsonl" and kinds:
+            stream = formats.read_typed(path, columns, kinds, malformed)
+        elif form == "jsonl":
             stream = formats.read_jsonl(path, columns, set(raw), malformed)
-        elif kind == "parquet":
+        elif form == "parquet":
             stream = formats.read_parquet(path, columns)
         else:
-            stream = formats.read_separated(path, columns, delimiter or SEPARATORS[kind], malformed)
+            stream = formats.read_separated(path, columns, delimiter or SEPARATORS[form], malformed)
         for line, row in stream:
-            tally.read += 1
-            if unseen:
-                unseen -= row.keys()
+            if row.__class__ is tuple:
+                tally.read += len(row[0])
+                unseen -= {name for name, own in zip(columns, row, strict=True) if any(one is not UNSET for one in own)}
+                row = tuple([None if one is UNSET else one for one in own] for own in row)
+            else:
+                tally.read += 1
+                if unseen:
+                    unseen -= row.keys()
             yield path, line, row
     malformed.finish()
     if tally.read == rows:
         raise UserError(f"{', '.join(paths)}: no rows. Check that this is the right file and that it is complete.")
     if unseen:
-        jsonl = [path for path, kind in zip(paths, kinds, strict=True) if kind == "jsonl"]
+        jsonl = [path for path, form in zip(paths, forms, strict=True) if form == "jsonl"]
         raise UserError(formats.no_column(f"{jsonl[0]}: no row has", unseen, formats.json_names(jsonl[0])))
 
 

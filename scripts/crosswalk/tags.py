@@ -7,7 +7,6 @@ held as integers, and each different concept is looked at once.
 
 import itertools
 import logging
-import re
 import unicodedata
 from array import array
 from collections import Counter, defaultdict
@@ -17,17 +16,14 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from crosswalk import sources, texts
+from crosswalk import concepts, sources, texts
 from crosswalk.errors import UserError
-from crosswalk.wording import near
 
 logger = logging.getLogger(__name__)
 
 MADE_UP = "label:"  # before the folded label, where a concept has no id
-LOOKED_AT = 1000  # rows in which an error looks for the keys that there are
 SHOWN = 3  # ids or labels in a message
-STEP = re.compile(r"([^\[\]]+)((?:\[\])*)")
-Plain = str | int | float | None
+TOGETHER = 100  # rows whose concepts are gathered at once
 
 
 class Tags(NamedTuple):
@@ -66,7 +62,7 @@ def read(source, settings, *, ids, name, id_column=None, origin=None, tally=None
         work, code, counts = _from_table(source, settings, ids, numbers, reading, tally, key)
     else:
         work, code, counts = _from_rows(source, settings, ids, id_column, numbers, reading, tally, key)
-    named = [_named(element) for element in numbers]
+    named = list(map(concepts.named, numbers))
     plain = settings.get("id") is None or settings.get("delimiter") is not None
     if not table and not plain:
         _check_keys(named, source, settings, reading, key)
@@ -90,39 +86,40 @@ def fold(text):
 
 def _from_rows(source, settings, ids, id_column, numbers, reading, tally, key):
     """Links in the rows of the works: work int32, concept int32, as arrays, and counts."""
-    column, elements = _mapping(settings, key)
-    places, seen = {own: place for place, own in enumerate(ids)}, bytearray(len(ids))
-    works, sizes, code = array("i"), array("i"), array("i")
+    column, elements = concepts.mapping(settings, key)
+    places, links = _Places(ids, tally), _Links(elements, numbers)
     faults = _Faults(tally, reading["max_bad_lines"], key)
     named = [] if id_column is None else [id_column]
-    raw = [] if column == id_column else [column]
-    before, repeated, others = tally.read, 0, []
-    for file, line, row in sources.read(source, columns=[*named, column], raw=raw, tally=tally, **reading):
-        # Every row read counts, unreadable ones too, as when the collection was drawn.
-        own = f"row-{tally.read - before}" if id_column is None else texts.identifier(row.get(id_column))
-        place = places.get(own)
-        if place is None:
-            tally.reject("not a work of the collection" if own else "no id")
-            if own and len(others) < SHOWN:
-                others.append(own)
-            continue
-        repeated += seen[place]
-        seen[place] = 1
-        try:
-            found = elements(row.get(column))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            faults(file, line, error)
-            continue
-        tally.kept += 1
-        if found:
-            works.append(place)
-            sizes.append(len(found))
-            code.extend(map(numbers.__getitem__, found))
+    kinds = {} if column == id_column else {column: elements.kind}
+    before = tally.read
+    for file, line, row in sources.read_typed(source, columns=[*named, column], kinds=kinds, tally=tally, **reading):
+        typed = isinstance(row, tuple)
+        values = row[-1] if typed else [row.get(column)]
+        if id_column is None:
+            # Every row read counts, unreadable ones too, as when the collection was drawn.
+            last = tally.read - before
+            owns = [f"row-{i}" for i in range(last - len(values) + 1, last + 1)]
+        else:
+            owns = row[0] if typed else [row.get(id_column)]
+        found = places.of(owns)
+        if None in found:
+            values = [value for value, place in zip(values, found, strict=True) if place is not None]
+            found = [place for place in found if place is not None]
+        tally.kept += len(found)
+        if not typed:
+            try:
+                values = list(map(elements.typed, values))
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                tally.kept -= 1
+                faults(file, line, error)
+                values = [None]
+        links.add(found, values)
     faults.finish()
-    if not any(seen):
-        _refuse_strangers(f"{key}: no row of the source is about", others, ids, "Run again from the start: it changed.")
-    work = np.repeat(np.frombuffer(works, np.int32), np.frombuffer(sizes, np.int32))
-    counts = {"works_not_found": len(ids) - sum(seen), "works_found_twice": repeated}
+    work, code = links.finish()
+    met = np.bincount(links.met, minlength=len(ids))
+    if not len(links.met):
+        places.refuse(f"{key}: no row of the source is about", "Run again from the start: it changed.")
+    counts = {"works_not_found": int((met == 0).sum()), "works_found_twice": int((met - 1).clip(0).sum())}
     return work, code, counts | {"subjects_of_several_concepts": elements.several}
 
 
@@ -131,113 +128,87 @@ def _from_table(source, settings, ids, numbers, reading, tally, key):
     for part in ("work", "id" if settings.get("id") is not None else "label"):
         if settings.get(part) is None:
             raise UserError(f"{key}.{part}: missing. With {key}.source, name the column of the table.")
-    places, work, code, others = {own: place for place, own in enumerate(ids)}, array("i"), array("i"), []
+    places, work, code = _Places(ids, tally), array("i"), array("i")
     of_work, of_id, of_label = (settings.get(part) for part in ("work", "id", "label"))
     columns = [column for column in (of_work, of_id, of_label) if column is not None]
     for _, _, row in sources.read(source, columns=columns, tally=tally, **reading):
-        own = texts.identifier(row.get(of_work))
-        place = places.get(own)
+        place = places.careful(row.get(of_work))
         if place is None:
-            tally.reject("not a work of the collection" if own else "no id")
-            if own and len(others) < SHOWN:
-                others.append(own)
             continue
         tally.kept += 1
         work.append(place)
         label = "" if of_label is None else texts.plain(row.get(of_label))
         code.append(numbers[label if of_id is None else (texts.identifier(row.get(of_id)), label)])
     if not work:
-        _refuse_strangers(
-            f"{key}.work: no row of the table is about",
-            others,
-            ids,
-            "Correct the column, or the `id` of the collection.",
-        )
+        places.refuse(f"{key}.work: no row of the table is about", "Correct the column, or the `id` of the collection.")
     return work, code, {}
 
 
-class _Elements:
-    """Finds the concepts in the value that a row has in a column, as the mapping says.
+class _Places:
+    """The row of each work in the collection; rows of a source about other works are counted, and a few remembered."""
 
-    Called with a value, undecoded or not, it returns a list of concepts: hashable, of id and label or of plain text.
-    several: how many subjects of more than one concept it has met. Raises msgspec.DecodeError for another type.
+    def __init__(self, ids, tally):
+        self.ids, self.places = list(ids), {own: place for place, own in enumerate(ids)}
+        self.tally, self.others, self.next = tally, [], 0
+
+    def of(self, owns):
+        """The places of works by their ids as the source has them; None for works that are not in the collection."""
+        last = self.next + len(owns)
+        if owns == self.ids[self.next : last]:  # as when all works of a source make the collection: no look-up needed
+            found, self.next = list(range(self.next, last)), last
+            return found
+        try:
+            found = list(map(self.places.get, owns))
+        except TypeError:  # a list is no key
+            found = [None] * len(owns)
+        if None in found:
+            found = [self.careful(own) if place is None else place for own, place in zip(owns, found, strict=True)]
+        self.next = self.next if found[-1] is None else found[-1] + 1
+        return found
+
+    def careful(self, own):
+        own = texts.identifier(own)
+        place = self.places.get(own)
+        if place is None:
+            self.tally.reject("not a work of the collection" if own else "no id")
+            if own and len(self.others) < SHOWN:
+                self.others.append(own)
+        return place
+
+    def refuse(self, what, cure):
+        raise UserError(
+            f"{what} a work of the collection. It names works such as {_quoted(self.others)}, the collection such as "
+            f"{_quoted(self.ids)}. {cure}"
+        )
+
+
+class _Links:
+    """Gathers the concepts of works as integers, many works at a time.
+
+    met: int32, the place of each row's work; sizes: int32, how many concepts the row has; code: int32, their numbers.
     """
 
-    def __init__(self, kind, steps, delimiter=None):
-        self.kind, self.steps, self.delimiter, self.several = kind, steps, delimiter, 0
-        self.decode = msgspec.json.Decoder(kind).decode
-        self.text = kind is Plain
+    def __init__(self, elements, numbers):
+        self.elements, self.number = elements, numbers.__getitem__
+        self.met, self.sizes, self.code, self.held = array("i"), array("i"), array("i"), []
 
-    def __call__(self, value):
-        if value.__class__ is msgspec.Raw:
-            value = self.decode(value)
-        elif isinstance(value, str):
-            if not self.text:
-                value = self.decode(value) if value.strip() else None
-        else:
-            value = None if texts.absent(value) else msgspec.convert(value, self.kind)
-        if self.text:
-            text = texts.plain(value)
-            return [part for part in ([text] if self.delimiter is None else text.split(self.delimiter)) if part.strip()]
-        return self._flat(value)
+    def add(self, places, values):
+        """Add the rows of works at some places, with the values that hold their concepts."""
+        self.met.extend(places)
+        self.held += values
+        if len(self.held) >= TOGETHER:
+            self._number()
 
-    def _flat(self, value):
-        if value is None or value == []:
-            return []
-        found, lists = [value], 0
-        for into_list in self.steps:
-            if None in found:
-                found = [one for one in found if one is not None]
-            if not into_list:
-                found = [one.inner for one in found]
-                continue
-            if lists:
-                self.several += sum([len(one) > 1 for one in found])
-            found = list(itertools.chain.from_iterable(found))
-            lists += 1
-        return found if lists or found != [None] else []
+    def finish(self):
+        """All links: work int32, concept int32."""
+        self._number()
+        return np.repeat(np.frombuffer(self.met, np.int32), np.frombuffer(self.sizes, np.int32)), self.code
 
-
-def _mapping(settings, key):
-    """The column that holds the subjects, and the _Elements that finds them there."""
-    path, delimiter = settings.get("path"), settings.get("delimiter")
-    if not path:
-        raise UserError(f"{key}.path: missing. Say where a row lists its subjects, or name a table in {key}.source.")
-    if delimiter is not None:
-        return path, _Elements(Plain, [], delimiter)
-    if settings.get("id") is None:
-        kind = Plain
-    else:
-        kind = msgspec.defstruct("Concept", _fields(settings), frozen=True, gc=False) | None
-    steps, levels = [], _levels(path, key)
-    for place, (name, depth) in reversed(list(enumerate(levels))):
-        for _ in range(depth):
-            kind = list[kind] | None
-        steps = [True] * depth + steps
-        if place:
-            kind = (
-                msgspec.defstruct("Level", [("inner", kind, msgspec.field(name=name, default=None))], gc=False) | None
-            )
-            steps = [False, *steps]
-    return levels[0][0], _Elements(kind, steps)
-
-
-def _fields(settings):
-    names = {"id": settings["id"], "label": settings.get("label")}
-    if names["label"] in (None, names["id"]):
-        del names["label"]
-    return [(field, Plain, msgspec.field(name=name, default=None)) for field, name in names.items()]
-
-
-def _levels(path, key):
-    """The keys of a path, each with the number of lists behind it."""
-    steps = [STEP.fullmatch(step) for step in path.split(".")]
-    if not all(steps):
-        raise UserError(
-            f'{key}.path: "{path}" is no path. Join keys by dots and write [] behind a key that holds a list, as in '
-            "subjects[].concepts[]."
-        )
-    return [(step[1], len(step[2]) // 2) for step in steps]
+    def _number(self):
+        sizes, found = self.elements.of(self.held)
+        self.sizes.frombytes(sizes.astype(np.int32).tobytes())
+        self.code.extend(map(self.number, found))
+        self.held = []
 
 
 class _Faults:
@@ -269,16 +240,6 @@ class _Faults:
         )
 
 
-def _named(element):
-    """Id and label of a concept as strings; "" for what it lacks."""
-    if isinstance(element, Plain):
-        text = texts.identifier(element)
-        return text, text
-    own, label = element if isinstance(element, tuple) else (element.id, getattr(element, "label", None))
-    label = texts.plain(label)
-    return texts.identifier(own), "" if label.isspace() else label
-
-
 def _fold(work, code, named, n):
     """Tags of links between works and concepts, with everything that means the same made one subject."""
     counts = {"works": n, "concepts": len(code)}
@@ -297,13 +258,13 @@ def _fold(work, code, named, n):
     members = defaultdict(list)
     bearing = np.bincount(of_link, minlength=len(ids))
     invented = {own_ids[i] for i in np.flatnonzero(made)} - {own for own, _ in named}
-    for i in sorted(range(len(ids)), key=lambda i: (ids[i] in invented, -bearing[i], ids[i])):
+    last = np.fromiter((own in invented for own in ids), bool, len(ids))
+    for i in np.lexsort((-bearing, last)).tolist():  # equals stay in the order of their ids
         members[fold(labels[i])].append(i)
     groups = sorted(members.values(), key=lambda group: ids[group[0]])
     counts["ids_folded"] = len(ids) - len(groups)
     of_id = np.empty(len(ids), np.int32)
-    for subject, group in enumerate(groups):
-        of_id[group] = subject
+    of_id[list(itertools.chain.from_iterable(groups))] = np.repeat(np.arange(len(groups)), list(map(len, groups)))
     work, subject = _unique(work, of_id[of_link], len(groups))
     counts["same_subject_twice"] = len(code) - counts["concepts_without_id_and_label"] - len(work)
     counts.update(
@@ -320,12 +281,14 @@ def _fold(work, code, named, n):
 
 def _labels(ids, own_ids, named, size):
     """The most frequent label of each id, the first by alphabet among equals, and how many ids have several."""
-    votes = defaultdict(Counter)
+    chosen = {own: label for own, (_, label) in zip(own_ids, named, strict=True) if label}
+    several = {own for own, (_, label) in zip(own_ids, named, strict=True) if label and chosen[own] != label}
+    votes = {own: Counter() for own in several}
     for own, (_, label), n in zip(own_ids, named, size.tolist(), strict=True):
-        if label:
+        if own in several and label:
             votes[own][label] += n
-    labels = [min(votes[own].items(), key=lambda item: (-item[1], item[0]))[0] if own in votes else own for own in ids]
-    return labels, sum(len(own) > 1 for own in votes.values())
+    chosen |= {own: min(votes[own].items(), key=lambda item: (-item[1], item[0]))[0] for own in several}
+    return [chosen.get(own, own) for own in ids], len(several)
 
 
 def _unique(work, item, m):
@@ -341,61 +304,16 @@ def _check_keys(named, source, settings, reading, key):
     """Raise UserError if no element has the key of the id, or of the label, though there are elements."""
     label = settings.get("label") not in (None, settings["id"])
     if named and (not any(own for own, _ in named) or (label and not any(label for _, label in named))):
-        _explain(source, settings, reading, key)
+        concepts.explain(source, settings, reading, key)
 
 
 def _refuse_none(source, settings, reading, tally, key, *, table):
     if not table:
-        _explain(source, settings, reading, key)
+        concepts.explain(source, settings, reading, key)
     where = f"column {settings.get('id') or settings['label']}" if table else settings["path"]
     raise UserError(
         f"{key}: no work of the collection has a subject in {where}; {tally.reasons()}. Name the place that holds the "
         "subjects, or a collection whose works have some."
-    )
-
-
-def _explain(source, settings, reading, key):
-    """Raise UserError if a key of the path, of the id or of the label is in none of the first rows."""
-    if settings.get("delimiter") is not None:
-        return
-    levels = _levels(settings["path"], key)
-    rows = sources.read(source, columns=[levels[0][0]], **(reading | {"max_bad_lines": 1}))
-    found, at = [_decoded(row.get(levels[0][0])) for _, _, row in itertools.islice(rows, LOOKED_AT)], ""
-    for place, (name, depth) in enumerate(levels):
-        if place:
-            found = _inside(found, name, f"{key}.path", at)
-        at += ("." if at else "") + name + "[]" * depth
-        for _ in range(depth):
-            found = [inner for one in found if isinstance(one, list) for inner in one]
-    for part in ("id", "label"):
-        if settings.get("id") is not None and settings.get(part) is not None:
-            _inside(found, settings[part], f"{key}.{part}", at)
-
-
-def _decoded(value):
-    """A value of a column, which in a csv file is JSON text."""
-    try:
-        return msgspec.json.decode(value) if isinstance(value, str) else value
-    except msgspec.DecodeError:
-        return value
-
-
-def _inside(values, name, key, at):
-    """What the dicts among some values have under a name; UserError if there are dicts and none of them has it."""
-    dicts = [one for one in values if isinstance(one, dict)]
-    names = list(dict.fromkeys(itertools.chain.from_iterable(dicts)))
-    if dicts and name not in names:
-        raise UserError(
-            f'{key}: no element of {at} has a key "{name}"{near(name, names)}. Keys there: {", ".join(names[:20])}. '
-            "Correct the name."
-        )
-    return [one.get(name) for one in dicts]
-
-
-def _refuse_strangers(what, others, ids, cure):
-    raise UserError(
-        f"{what} a work of the collection. It names works such as {_quoted(others)}, the collection such as "
-        f"{_quoted(ids)}. {cure}"
     )
 
 

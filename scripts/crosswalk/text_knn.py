@@ -38,13 +38,16 @@ class TextKNN:
 
         0 for a work that shares no term with any other.
         """
-        places, similarities = self._nearest(queries)
-        weights = similarities.astype(np.float64) ** self.power
+        return self.vote(*self.neighbours(queries))
+
+    def vote(self, rows, similarities):
+        """The scores that follow from what `neighbours` returned."""
+        weights = np.where(rows >= 0, similarities, 0).astype(np.float64) ** self.power
         total = weights.sum(axis=1, keepdims=True)
         weights = (weights / np.where(total > 0, total, 1)).astype(np.float32)
         row, column = np.nonzero(weights)
-        shape = len(queries), len(self.works)
-        return (csr_array((weights[row, column], (row, places[row, column])), shape=shape) @ self.links).toarray()
+        places = np.searchsorted(self.works, rows[row, column])
+        return (csr_array((weights[row, column], (row, places)), shape=(len(rows), len(self.works))) @ self.links).toarray()
 
     def neighbours(self, queries):
         """The works fitted on that are nearest to each query, itself left out; nearest first, equals by lower row.

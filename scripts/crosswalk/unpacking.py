@@ -1,5 +1,6 @@
 """The bytes and the lines of a file, plain, gzip or zstd, in pieces of bounded size."""
 
+import io
 import zlib
 from pathlib import Path
 
@@ -9,25 +10,31 @@ from tqdm import tqdm
 
 from crosswalk.errors import UserError
 
-BLOCK = 1 << 20  # bytes read at once: large enough to be fast, small beside any memory limit
+BLOCK = 1 << 16  # bytes read at once; above 128 KB, malloc asks Linux for fresh pages every time, which is slower
 ZSTD_INPUT = 1 << 12  # compressed bytes at once: the densest zstd frame makes some 130 MB of them
 LONGEST_LINE = 1 << 25  # bytes; above it the file is not one row a line, and reading on would fill the memory
 ERRORS = (EOFError, zlib.error, isal_zlib.error, igzip.BadGzipFile, zstandard.ZstdError)  # of a damaged file
 
 
 def blocks(path):
-    """Whole lines of a text file: yields (number of the first line, bytes that are valid UTF-8, without a BOM)."""
-    line, pending, held = 1, [], 0
+    """Whole lines of a text file: yields (number of the first line, list of lines with their line feeds).
+
+    The lines are bytes and valid UTF-8, without a BOM; only a line feed ends one, as in csv and JSON.
+    """
+    line, pending, held, plain = 1, [], 0, True
     try:
         for piece in chunks(path):
-            end = piece.rfind(b"\n") + 1
-            if end:
-                block = _checked(path, line, b"".join([*pending, piece[:end]]))
-                yield line, block
-                line += block.count(b"\n")
-                pending, held = [], 0
-            pending.append(piece[end:])
-            held += len(piece) - end
+            # Searches for line feeds by the word; bytes.split and bytes.count look at every byte.
+            lines, plain = io.BytesIO(piece).readlines(), plain and piece.isascii()
+            last = b"" if lines[-1].endswith(b"\n") else lines.pop()
+            if lines:
+                lines[0] = b"".join([*pending, lines[0]])
+                _check(path, line, lines, plain)
+                yield line, lines
+                line += len(lines)
+                pending, held, plain = [], 0, last.isascii()
+            pending.append(last)
+            held += len(last)
             if held > LONGEST_LINE:
                 raise UserError(
                     f"{path}:{line}: a line longer than {LONGEST_LINE >> 20} MB. Is this one JSON array, or a file "
@@ -36,7 +43,9 @@ def blocks(path):
     except ERRORS as error:
         raise UserError(broken(path, line, error)) from error
     if held:
-        yield line, _checked(path, line, b"".join(pending))
+        lines = [b"".join(pending)]
+        _check(path, line, lines, plain)
+        yield line, lines
 
 
 def chunks(path):
@@ -83,18 +92,20 @@ def _zstd(file):
         raise EOFError("the last zstd frame is cut short")
 
 
-def _checked(path, line, block):
+def _check(path, line, lines, plain):
+    """Take a BOM off the first line; raise UserError if some lines, the first of this number, are not UTF-8."""
     if line == 1:
-        if block[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        if lines[0][:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise UserError(f"{path}:1: UTF-16 text, not UTF-8. Convert it: iconv -f UTF-16 -t UTF-8 OLD > NEW")
-        block = block.removeprefix(b"\xef\xbb\xbf")
-    if not block.isascii():
-        try:
-            block.decode()
-        except UnicodeDecodeError as error:
-            line += block.count(b"\n", 0, error.start)
-            raise UserError(
-                f"{path}:{line}: not UTF-8 text (byte 0x{block[error.start]:02x}). Convert the file, for example from "
-                "Latin-1: iconv -f LATIN1 -t UTF-8 OLD > NEW (gz and zst unpacked first)."
-            ) from None
-    return block
+        lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+    if plain:
+        return
+    text = b"".join(lines)
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        line += text.count(b"\n", 0, error.start)
+        raise UserError(
+            f"{path}:{line}: not UTF-8 text (byte 0x{text[error.start]:02x}). Convert the file, for example from "
+            "Latin-1: iconv -f LATIN1 -t UTF-8 OLD > NEW (gz and zst unpacked first)."
+        ) from None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from crosswalk import features
@@ -113,3 +114,33 @@ def test_impossible_options_are_refused(wrong):
         features.fit(TEXTS, **wrong)
     with pytest.raises(ValueError, match="weights"):
         features.Features(terms=["a"], idf=[])
+
+
+def test_a_term_counts_for_what_its_works_have_in_common():
+    """Half of the works speak of boats and bear "sea", half of hills and bear "land"; "paper" stands in all of them."""
+    texts = ["boats on paper", "hills on paper"] * 20
+    links = csr_array(np.tile(np.eye(2, dtype=np.float32), (20, 1)))
+    model = features.fit(texts, ngrams=1)
+    weights = dict(zip(model.terms, features.telling(model.transform(texts), links), strict=True))
+    assert weights["boats"] == pytest.approx(1, abs=0.02)
+    assert weights["hills"] == pytest.approx(1, abs=0.02)
+    assert weights["paper"] == pytest.approx(np.sqrt(19 * 20 * 2 / (40 * 39)), abs=0.02)  # pairs of one kind, of all
+
+
+def test_what_a_term_tells_is_not_higher_for_being_rare():
+    """Subjects by lot: terms of two works and of fifty tell nothing alike."""
+    rng = np.random.default_rng(0)
+    works = 4000
+    links = csr_array((rng.random((works, 30)) < 0.1).astype(np.float32))
+    matrix = csr_array(
+        np.column_stack([rng.random((works, 200)) < 2 / works, rng.random((works, 20)) < 50 / works]) * 1.0
+    )
+    weights = features.telling(matrix, links)
+    assert weights[:200].mean() == pytest.approx(weights[200:].mean(), rel=0.25)
+
+
+def test_works_without_subjects_say_nothing_of_a_term():
+    texts = ["boats", "boats", "hills", "hills", "boats", "hills"]
+    seen = csr_array(np.array([[1, 0], [1, 0], [0, 1], [0, 1], [0, 0], [0, 0]], np.float32))
+    matrix = features.fit(texts, ngrams=1).transform(texts)
+    assert np.allclose(features.telling(matrix, seen), features.telling(matrix[:4], seen[:4]))

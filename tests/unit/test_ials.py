@@ -68,7 +68,7 @@ def test_rows_do_not_depend_on_the_chunk(monkeypatch):
 
 
 def test_loss_falls_with_every_epoch():
-    model = ials.fit(fitting(LINKS), dim=8, epochs=8, alpha=0.1, penalty=0.01)
+    model = ials.fit(fitting(LINKS), dim=8, iterations=8, alpha=0.1, penalty=0.01)
     assert (np.diff(model.history["loss"]) < 1e-6).all()
     assert model.history["loss"].iloc[-1] < 0.7 * model.history["loss"].iloc[0]
 
@@ -88,24 +88,24 @@ def test_a_planted_set_is_recovered():
 
 
 def test_works_without_subjects_get_nothing():
-    model = ials.fit(fitting(LINKS), dim=8, epochs=2)
+    model = ials.fit(fitting(LINKS), dim=8, iterations=2)
     assert not model.score(queries(csr_array((3, 25), dtype=np.float32))).any()
 
 
 def test_a_seed_decides_everything():
-    models = [ials.fit(fitting(LINKS), dim=8, epochs=2, seed=seed) for seed in (1, 1, 2)]
+    models = [ials.fit(fitting(LINKS), dim=8, iterations=2, seed=seed) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(models[0].subjects, models[1].subjects)
     assert not np.array_equal(models[0].subjects, models[2].subjects)
 
 
 def test_what_is_saved_answers_alike(tmp_path):
-    model = ials.fit(fitting(LINKS), dim=8, epochs=2, alpha=0.1)
+    model = ials.fit(fitting(LINKS), dim=8, iterations=2, alpha=0.1)
     model.save(tmp_path / "model.safetensors")
     found = ials.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(found.score(queries(LINKS)), model.score(queries(LINKS)))
 
 
-@pytest.mark.parametrize("wrong", [{"dim": 0}, {"epochs": 0}, {"alpha": 0.0}, {"penalty": -1.0}])
+@pytest.mark.parametrize("wrong", [{"dim": 0}, {"iterations": 0}, {"alpha": 0.0}, {"penalty": -1.0}])
 def test_impossible_numbers_are_refused(wrong):
     with pytest.raises(ValueError, match="above 0"):
         ials.fit(fitting(LINKS), **wrong)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from crosswalk import similar as module
-from crosswalk.similar import SUBJECT_COLUMNS, WORK_COLUMNS, company, nearest, similar_subjects, similar_works
+from crosswalk.similar import SUBJECT_COLUMNS, WORK_COLUMNS, company, nearest, similar_subjects, similar_works, together
 
 
 def sparse(rng, n, m, share):
@@ -126,6 +126,14 @@ def test_works_are_alike_by_text_and_by_subjects():
     twice, once = np.log(6 / 3) + 1, np.log(6 / 2) + 1
     assert table[table["work"] == 4]["similarity"].tolist() == pytest.approx([0.75 * twice / np.hypot(twice, once)])
     assert table[table["work"] == 3]["similarity"].tolist() == pytest.approx([0.25 * 0.6])
+
+
+def test_products_of_rows_are_the_similarities_of_works():
+    rows = together(FEATURES, LINKS, text=0.25)
+    assert rows.dtype == np.float32 and rows.shape == (5, 7)
+    table, products = similar_works(FEATURES, LINKS, text=0.25), (rows @ rows.T).toarray()
+    np.testing.assert_allclose(products[table["work"], table["similar"]], table["similarity"])
+    assert products.diagonal() == pytest.approx([1, 1, 1, 0.25, 0.75])
 
 
 def test_one_share_leaves_the_other_out():

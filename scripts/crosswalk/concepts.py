@@ -1,0 +1,174 @@
+"""The concepts in one column of a row, found as a mapping says and decoded by msgspec into the fields that matter."""
+
+import itertools
+import re
+
+import msgspec
+import numpy as np
+
+from crosswalk import sources, texts
+from crosswalk.errors import UserError
+from crosswalk.wording import near
+
+LOOKED_AT = 1000  # rows in which an error looks for the keys that there are
+STEP = re.compile(r"([^\[\]]+)((?:\[\])*)")
+Plain = str | int | float | None
+
+
+def mapping(settings, key):
+    """Where the concepts are, by the `tags` of a recommender.
+
+    settings: dict with `path`, and optionally `id`, `label`, `delimiter`; key: of the settings, for messages.
+    Returns the column that holds them, and the Elements that finds them there. Raises UserError for no path.
+    """
+    path, delimiter = settings.get("path"), settings.get("delimiter")
+    if not path:
+        raise UserError(f"{key}.path: missing. Say where a row lists its subjects, or name a table in {key}.source.")
+    if delimiter is not None:
+        return path, Elements(Plain, delimiter=delimiter)
+    if settings.get("id") is None:
+        kind = Plain
+    else:
+        kind = msgspec.defstruct("Concept", _fields(settings), frozen=True, gc=False) | None
+    steps, levels = [], _levels(path, key)
+    for place, (name, depth) in reversed(list(enumerate(levels))):
+        for _ in range(depth):
+            kind = list[kind] | None
+        steps = [True] * depth + steps
+        if place:
+            inner = ("inner", kind, msgspec.field(name=name, default=None))
+            kind = msgspec.defstruct("Level", [inner], gc=False) | None
+            steps = [False, *steps]
+    return levels[0][0], Elements(kind, steps)
+
+
+class Elements:
+    """Finds the concepts in the values that rows have in a column.
+
+    kind: the type of a value, for msgspec; steps: from a value to its concepts, True into a list and False into the
+    attribute `inner`; delimiter: between the concepts of a text.
+    several: how many subjects of more than one concept it has met.
+    """
+
+    def __init__(self, kind, steps=(), delimiter=None):
+        self.kind, self.steps, self.delimiter, self.several = kind, steps, delimiter, 0
+        self.decode = msgspec.json.Decoder(kind).decode
+        self.text = kind is Plain
+
+    def typed(self, value):
+        """A value as the kind: decoded, or read from JSON text as in a csv file, or converted.
+
+        Raises msgspec.DecodeError or UnicodeDecodeError for a value of another type.
+        """
+        if value.__class__ is msgspec.Raw:
+            return self.decode(value)
+        if isinstance(value, str):
+            return value if self.text else self.decode(value) if value.strip() else None
+        return None if texts.absent(value) else msgspec.convert(value, self.kind)
+
+    def of(self, values):
+        """The concepts of n values of the kind: int64 (n,) how many each value has, and the list of them all.
+
+        A concept is hashable: a struct of id and label, or plain text.
+        """
+        if self.text:
+            found = list(map(self._parts, values))
+            return _sizes(found), list(itertools.chain.from_iterable(found))
+        owner, found, lists = np.arange(len(values)), values, 0
+        for into_list in self.steps:
+            owner, found = _present(owner, found)
+            if not into_list:
+                found = [one.inner for one in found]
+                continue
+            sizes = _sizes(found)
+            if lists:
+                self.several += int(np.count_nonzero(sizes > 1))
+            owner, found, lists = np.repeat(owner, sizes), list(itertools.chain.from_iterable(found)), lists + 1
+        if not lists:
+            owner, found = _present(owner, found)
+        return np.bincount(owner, minlength=len(values)), found
+
+    def _parts(self, value):
+        text = texts.plain(value)
+        return [part for part in ([text] if self.delimiter is None else text.split(self.delimiter)) if part.strip()]
+
+
+def _sizes(lists):
+    return np.fromiter(map(len, lists), np.int64, len(lists))
+
+
+def _present(owner, found):
+    """Those that are not null, and the numbers of their owners."""
+    kept = [one for one in found if one is not None]
+    if len(kept) < len(found):
+        owner = owner[np.fromiter((one is not None for one in found), bool, len(found))]
+    return owner, kept
+
+
+def named(concept):
+    """Id and label of a concept as strings; "" for what it lacks."""
+    if concept is None or isinstance(concept, str | int | float):
+        text = texts.identifier(concept)
+        return text, text
+    own, label = concept if isinstance(concept, tuple) else (concept.id, getattr(concept, "label", None))
+    label = texts.plain(label)
+    return texts.identifier(own), "" if label.isspace() else label
+
+
+def explain(source, settings, reading, key):
+    """Raise UserError if a key of the path, of the id or of the label is in none of the first rows.
+
+    source, reading: what `sources.read` is to read, and how; settings, key: as of `mapping`.
+    """
+    if settings.get("delimiter") is not None:
+        return
+    levels = _levels(settings["path"], key)
+    rows = sources.read(source, columns=[levels[0][0]], **(reading | {"max_bad_lines": 1}))
+    found, at = [_decoded(row.get(levels[0][0])) for _, _, row in itertools.islice(rows, LOOKED_AT)], ""
+    for place, (name, depth) in enumerate(levels):
+        if place:
+            found = _inside(found, name, f"{key}.path", at)
+        at += ("." if at else "") + name + "[]" * depth
+        for _ in range(depth):
+            found = [inner for one in found if isinstance(one, list) for inner in one]
+    for part in ("id", "label"):
+        if settings.get("id") is not None and settings.get(part) is not None:
+            _inside(found, settings[part], f"{key}.{part}", at)
+
+
+def _fields(settings):
+    names = {"id": settings["id"], "label": settings.get("label")}
+    if names["label"] in (None, names["id"]):
+        del names["label"]
+    return [(field, Plain, msgspec.field(name=name, default=None)) for field, name in names.items()]
+
+
+def _levels(path, key):
+    """The keys of a path, each with the number of lists behind it."""
+    steps = [STEP.fullmatch(step) for step in path.split(".")]
+    if not all(steps):
+        raise UserError(
+            f'{key}.path: "{path}" is no path. Join keys by dots and write [] behind a key that holds a list, as in '
+            "subjects[].concepts[]."
+        )
+    return [(step[1], len(step[2]) // 2) for step in steps]
+
+
+def _decoded(value):
+    """A value of a column, which in a csv file is JSON text."""
+    try:
+        return msgspec.json.decode(value) if isinstance(value, str) else value
+    except msgspec.DecodeError:
+        return value
+
+
+def _inside(values, name, key, at):
+    """What the dicts among some values have under a name; UserError if there are dicts and none of them has it."""
+    dicts = [one for one in values if isinstance(one, dict)]
+    names = list(dict.fromkeys(itertools.chain.from_iterable(dicts)))
+    if dicts and name not in names:
+        raise UserError(
+            f'{key}: no element of {at} has a key "{name}"{near(name, names)}. Keys there: {", ".join(names[:20])}. '
+            "Correct the name."
+        )
+    return [one.get(name) for one in dicts]
