@@ -10,7 +10,6 @@ The target: 20,000 x 20,000 in less than 2 minutes and 2 GB on two cores.
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from memory import peak_mb
 
 from crosswalk.assignment import DENSE_ROWS, assign
 from crosswalk.neighbours import Product
@@ -66,8 +67,7 @@ def measure(method, options):
     wall, cpu = time.perf_counter(), time.process_time()
     partner, found = {"ours": ours, "scipy": scipy}[method](a, b, options.dense_rows)
     found |= {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    print(json.dumps(found | {"peak": peak, "right": float((partner == truth).mean())}))
+    print(json.dumps(found | {"peak": peak_mb(), "right": float((partner == truth).mean())}))
 
 
 def run(method, size, options):

@@ -1,6 +1,6 @@
 """Suggest subjects for the works of a new file, by what was learned before."""
 
-from crosswalk.job import start
+from crosswalk.job import device, start
 
 log = start(snakemake)
 
@@ -9,7 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from crosswalk import features, interactions, new_works
+from crosswalk.embedding import embed, open_embedder, open_store
 from crosswalk.files import read_parquet, write_json
+from crosswalk.models import embedding_of
 from crosswalk.recommend_files import advisor_from, works_from
 from crosswalk.recommend_study import Works, batches
 from crosswalk.suggestions import Writer
@@ -27,7 +29,15 @@ found = new_works.read(
     subjects=read_parquet(source.subjects), places=places,
 )  # fmt: skip
 terms = features.Features.load(source.model, source.vocabulary).transform(found.texts)
-new = Works(found.ids, found.texts, found.links, terms, works.labels, paths=found.paths)
+vectors = None
+if works.vectors is not None:
+    # Not from params: how requests are cut up and where the cache is change no vector.
+    settings, cache = embedding_of(snakemake.config, params.settings["works"]), snakemake.config["cache"]
+    own = {"lexical": list(source.lexical), "device": device(snakemake), "threads": snakemake.threads}
+    embedder = open_embedder(settings, **own, seed=params.seed)
+    vectors, _ = embed(found.texts, embedder, store=open_store(embedder, cache))
+    set_threads(1)
+new = Works(found.ids, found.texts, found.links, terms, works.labels, vectors=vectors, paths=found.paths)
 trained = load_trained(source, method=params.settings["method"])
 advisor = advisor_from(source, works, trained, params.settings, top=params.top, seed=params.seed)
 with Writer(csv=output.suggestions, parquet=output.parquet) as writer:

@@ -1,7 +1,9 @@
 """The concepts in one column of a row, found as a mapping says and decoded by msgspec into the fields that matter."""
 
 import itertools
+import logging
 import re
+from array import array
 
 import msgspec
 import numpy as np
@@ -10,6 +12,9 @@ from crosswalk import sources, texts
 from crosswalk.errors import UserError
 from crosswalk.wording import near
 
+logger = logging.getLogger(__name__)
+
+TOGETHER = 100  # rows whose concepts are gathered at once
 LOOKED_AT = 1000  # rows in which an error looks for the keys that there are
 STEP = re.compile(r"([^\[\]]+)((?:\[\])*)")
 Plain = str | int | float | None
@@ -91,6 +96,64 @@ class Elements:
     def _parts(self, value):
         text = texts.plain(value)
         return [part for part in ([text] if self.delimiter is None else text.split(self.delimiter)) if part.strip()]
+
+
+class Links:
+    """Gathers the concepts of works as integers, many works at a time.
+
+    met: int32, the place of each row's work; sizes: int32, how many concepts the row has; code: int32, their numbers.
+    """
+
+    def __init__(self, elements, numbers):
+        self.elements, self.number = elements, numbers.__getitem__
+        self.met, self.sizes, self.code, self.held = array("i"), array("i"), array("i"), []
+
+    def add(self, places, values):
+        """Add the rows of works at some places, with the values that hold their concepts."""
+        self.met.extend(places)
+        self.held += values
+        if len(self.held) >= TOGETHER:
+            self._number()
+
+    def finish(self):
+        """All links: work int32, concept int32."""
+        self._number()
+        return np.repeat(np.frombuffer(self.met, np.int32), np.frombuffer(self.sizes, np.int32)), self.code
+
+    def _number(self):
+        sizes, found = self.elements.of(self.held)
+        self.sizes.frombytes(sizes.astype(np.int32).tobytes())
+        self.code.frombytes(np.fromiter(map(self.number, found), np.int32, len(found)).tobytes())
+        self.held = []
+
+
+class Faults:
+    """Counts rows whose subjects are of another type than the mapping says, and stops when there are too many."""
+
+    def __init__(self, tally, share, key):
+        self.tally, self.share, self.key, self.n, self.first = tally, share, key, 0, None
+
+    def __call__(self, path, line, error):
+        self.tally.reject("subjects of the wrong type")
+        self.n += 1
+        self.first = self.first or (path, line, error)
+        if self.n <= sources.SHOWN:
+            logger.warning("%s:%d: subjects of the wrong type (%s), left out", path, line, error)
+        early = sources.EARLY
+        if self.share == 0 or (self.tally.read > early and self.n > early / 10 + 10 * self.share * self.tally.read):
+            self.fail()
+
+    def finish(self):
+        if self.n > self.share * self.tally.read:
+            self.fail()
+
+    def fail(self):
+        path, line, error = self.first
+        raise UserError(
+            f"{path}:{line}: subjects of the wrong type ({error}); so are {self.n:,} of the {self.tally.read:,} rows "
+            f"read, more than source.max_bad_lines allows. Correct {self.key}: in path, [] stands behind every key "
+            "that holds a list and behind no other; id is null where the elements are plain text. Or mend the rows."
+        )
 
 
 def _sizes(lists):

@@ -21,10 +21,11 @@ from crosswalk.recommender import Fitting, Queries
 from crosswalk.softmax import Sampler
 
 DIM = 256
-EPOCHS = 8
+EPOCHS = 10
 BATCH_SIZE = 1024
-RATE = 6e-3
+RATE = 0.01
 DECAY = 0.01
+DROPOUT = 0.2
 FULL = 4096  # subjects up to which the softmax is over all of them
 SAMPLED = 2048  # subjects that stand for all beyond
 MATRICES = ("broader", "labels")
@@ -115,7 +116,7 @@ def fit(
     works: str = "folded",
     loss: str = "auto",
     sampled: int = SAMPLED,
-    dropout: float = 0.0,
+    dropout: float = DROPOUT,
     decay: float = DECAY,
     seed: int = 0,
 ) -> Factorisation:

@@ -52,16 +52,20 @@ class LabelTree:
     def score(self, queries) -> np.ndarray:
         """Float32 (b, S): for the best `top` subjects the mean over trees of the chance as the classifiers see it.
 
-        0 for all others, and for a work without features.
+        0 for all others, and for a work without features. Raises ValueError if the features are not those fitted on.
         """
         from crosswalk.label_beam import search
 
+        if queries.features.shape[1] != self.features:
+            raise ValueError(f"the model knows {self.features} terms, not {queries.features.shape[1]}")
         rows, out = _plain(queries.features), np.zeros((len(queries), self.subjects), np.float32)
         forest = tuple(self.forest[name] for name in FOREST)
 
         def answer(start, stop):
             part = rows.indptr[start : stop + 1]
-            search(part, rows.indices, rows.data, forest, self.levels, self.beam, self.top, out[start:stop])
+            search(
+                part, rows.indices, rows.data, self.features, forest, self.levels, self.beam, self.top, out[start:stop]
+            )
 
         edges = np.linspace(0, len(queries), self.threads + 1).astype(int)
         with ThreadPoolExecutor(self.threads) as pool:

@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 MADE_UP = "label:"  # before the folded label, where a concept has no id
 SHOWN = 3  # ids or labels in a message
-TOGETHER = 100  # rows whose concepts are gathered at once
 
 
 class Tags(NamedTuple):
@@ -87,8 +86,8 @@ def fold(text):
 def _from_rows(source, settings, ids, id_column, numbers, reading, tally, key):
     """Links in the rows of the works: work int32, concept int32, as arrays, and counts."""
     column, elements = concepts.mapping(settings, key)
-    places, links = _Places(ids, tally), _Links(elements, numbers)
-    faults = _Faults(tally, reading["max_bad_lines"], key)
+    places, links = _Places(ids, tally), concepts.Links(elements, numbers)
+    faults = concepts.Faults(tally, reading["max_bad_lines"], key)
     named = [] if id_column is None else [id_column]
     kinds = {} if column == id_column else {column: elements.kind}
     before = tally.read
@@ -179,64 +178,6 @@ class _Places:
         raise UserError(
             f"{what} a work of the collection. It names works such as {_quoted(self.others)}, the collection such as "
             f"{_quoted(self.ids)}. {cure}"
-        )
-
-
-class _Links:
-    """Gathers the concepts of works as integers, many works at a time.
-
-    met: int32, the place of each row's work; sizes: int32, how many concepts the row has; code: int32, their numbers.
-    """
-
-    def __init__(self, elements, numbers):
-        self.elements, self.number = elements, numbers.__getitem__
-        self.met, self.sizes, self.code, self.held = array("i"), array("i"), array("i"), []
-
-    def add(self, places, values):
-        """Add the rows of works at some places, with the values that hold their concepts."""
-        self.met.extend(places)
-        self.held += values
-        if len(self.held) >= TOGETHER:
-            self._number()
-
-    def finish(self):
-        """All links: work int32, concept int32."""
-        self._number()
-        return np.repeat(np.frombuffer(self.met, np.int32), np.frombuffer(self.sizes, np.int32)), self.code
-
-    def _number(self):
-        sizes, found = self.elements.of(self.held)
-        self.sizes.frombytes(sizes.astype(np.int32).tobytes())
-        self.code.extend(map(self.number, found))
-        self.held = []
-
-
-class _Faults:
-    """Counts rows whose subjects are of another type than the mapping says, and stops when there are too many."""
-
-    def __init__(self, tally, share, key):
-        self.tally, self.share, self.key, self.n, self.first = tally, share, key, 0, None
-
-    def __call__(self, path, line, error):
-        self.tally.reject("subjects of the wrong type")
-        self.n += 1
-        self.first = self.first or (path, line, error)
-        if self.n <= sources.SHOWN:
-            logger.warning("%s:%d: subjects of the wrong type (%s), left out", path, line, error)
-        early = sources.EARLY
-        if self.share == 0 or (self.tally.read > early and self.n > early / 10 + 10 * self.share * self.tally.read):
-            self.fail()
-
-    def finish(self):
-        if self.n > self.share * self.tally.read:
-            self.fail()
-
-    def fail(self):
-        path, line, error = self.first
-        raise UserError(
-            f"{path}:{line}: subjects of the wrong type ({error}); so are {self.n:,} of the {self.tally.read:,} rows "
-            f"read, more than source.max_bad_lines allows. Correct {self.key}: in path, [] stands behind every key "
-            "that holds a list and behind no other; id is null where the elements are plain text. Or mend the rows."
         )
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from crosswalk import batches, factor_training, factorisation, priors, softmax
+from crosswalk import batches, factor_training, factorisation, factors, priors, softmax
 from crosswalk.recommender import Fitting, Queries
 
 THEMES, EACH = 10, 8
@@ -173,6 +173,24 @@ def test_a_seed_decides_every_byte_whatever_the_threads(tmp_path):
     contents = [(tmp_path / name).read_bytes() for name in "abc"]
     assert contents[0] == contents[1]
     assert contents[0] != contents[2]
+
+
+def test_threads_are_one_inside_and_as_before_outside():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    with pytest.raises(KeyError), factors.one_thread():
+        assert torch.get_num_threads() == 1
+        raise KeyError
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+
+
+def test_a_new_work_gets_no_old_works_vector():
+    model = factorisation.fit(WORLD, prior=(), works="free", dim=8, epochs=1)
+    scores = model.score(queries(WORLD, [0, 0], links=empty([0, 0]), new=True))
+    with torch.no_grad():
+        model.net.free[0] += 5
+    np.testing.assert_array_equal(model.score(queries(WORLD, [0, 0], links=empty([0, 0]), new=True)), scores)
 
 
 @pytest.mark.parametrize("works", ["folded", "free"])

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.sparse import csr_array, random_array
 
-from crosswalk import files, label_clusters, label_tree, linear_svm
+from crosswalk import files, label_beam, label_clusters, label_tree, linear_svm
 from crosswalk.recommender import Fitting, Queries
 
 SUBJECTS, TERMS = 12, 40  # the first words are each the sign of one subject, the others mean nothing
@@ -192,6 +192,10 @@ def walk(model, x, beam):
     return out
 
 
+def test_of_equal_chances_the_first_are_kept():
+    assert label_beam._best(np.array([1, 2, 1, 3, 1], np.float32), 3).tolist() == [0, 1, 3]
+
+
 def test_classifiers_reach_the_least_loss():
     rng = np.random.default_rng(1)
     rows = unit(abs(random_array((60, 10), density=0.4, rng=rng)) + csr_array(np.eye(60, 10) + 0.01))
@@ -232,6 +236,17 @@ def test_bisecting_keeps_all_rows_and_sizes_even():
 def test_options_that_cannot_be_are_refused(options):
     with pytest.raises(ValueError):
         fit(**options)
+
+
+def test_queries_with_other_terms_are_refused():
+    with pytest.raises(ValueError, match="40 terms, not 41"):
+        fit().score(queries(np.eye(1, TERMS + 1)))
+
+
+def test_no_answer_depends_on_the_other_queries():
+    model, rows = fit(beam=2), collection(30, seed=6).features
+    together = model.score(queries(rows))
+    assert np.array_equal(together, np.vstack([model.score(queries(rows[[i]])) for i in range(30)]))
 
 
 def test_code_is_compiled_without_a_folder_to_keep_it(monkeypatch):

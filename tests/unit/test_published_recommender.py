@@ -74,6 +74,8 @@ def test_a_seed_decides_everything():
     models = [published.fit(fitting(LINKS), epochs=2, batch_size=16, seed=seed) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(models[0].works, models[1].works)
     assert not np.array_equal(models[0].works, models[2].works)
+    untrained = [published.fit(fitting(LINKS), epochs=0, seed=seed).subjects for seed in (1, 2)]
+    assert not np.array_equal(*untrained)
 
 
 def test_new_works_get_no_answer_and_old_ones_probabilities():

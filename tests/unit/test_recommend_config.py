@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+
 from crosswalk.config import check_config, load_schema
 from crosswalk.errors import UserError
 from crosswalk.limits import embedded, encoded
@@ -68,12 +69,13 @@ def test_a_sweep_has_every_point_once_and_each_a_folder_of_its_own(config, schem
     config["recommend"]["subjects"]["factorisation"] = {
         "dim": [8, 16],
         "epochs": 3,
+        "batch_size": 64,
         "prior": [[], ["text"], ["text", "hierarchy"]],  # there is no hierarchy: the last is the one before
     }
     own = points(checked(config, schema, tmp_path)["recommend"]["subjects"])
     assert [(point["dim"], point["prior"]) for point in own] == [(8, ()), (8, ("text",)), (16, ()), (16, ("text",))]
     assert len({folder(point) for point in own}) == 4
-    assert folder(own[0]) == "dim-8/epochs-3/batch-512/prior-none"
+    assert folder(own[0]) == "dim-8/epochs-3/batch-64/prior-none"
 
 
 def test_hierarchy_counts_where_works_have_a_path(config, schema, tmp_path):
@@ -92,7 +94,11 @@ def test_hierarchy_counts_where_works_have_a_path(config, schema, tmp_path):
         ("tags", {"source": {"path": "links.csv"}, "id": "subject"}, "tags.work: name the column of the table"),
         ("tags", {"source": {"path": "lnks.csv"}, "id": "s", "work": "w"}, "no file lnks.csv"),
         ("tags", {"source": {}, "id": "s", "work": "w"}, "give one of path and docs"),
-        ("tags", {"source": {"path": "links.csv"}, "path": "s", "id": "s", "work": "w"}, "tags.path: goes with subjects"),
+        (
+            "tags",
+            {"source": {"path": "links.csv"}, "path": "s", "id": "s", "work": "w"},
+            "tags.path: goes with subjects",
+        ),
         ("broader", {"separator": "--", "path": "links.csv"}, "not both"),
         ("broader", {"path": "links.csv"}, "give separator, or all of path, subject and broader"),
         ("path", {"column": "shelve", "separator": "."}, "add it to collections.works.keep; did you mean 'shelf'?"),
@@ -112,6 +118,15 @@ def test_each_fault_is_named_with_its_place_and_cure(config, schema, tmp_path, k
         checked(config, schema, tmp_path)
     else:
         assert told in faults(config, schema, tmp_path)
+
+
+def test_new_works_go_with_no_prior_that_reads_embeddings(config, schema, tmp_path):
+    config["recommend"]["subjects"] |= {"new": {"may": "works.jsonl"}, "factorisation": {"prior": ["vectors", "text"]}}
+    assert "recommend.subjects.new: new works are not embedded" in faults(config, schema, tmp_path)
+    for changed in ({"new": {}}, {"factorisation": {"prior": ["text"]}}, {"members": ["tree"]}):
+        other = copy.deepcopy(config)
+        other["recommend"]["subjects"] |= changed
+        checked(other, schema, tmp_path)
 
 
 def test_a_model_that_is_not_fitted_cannot_suggest(config, schema, tmp_path):

@@ -3,12 +3,13 @@
 import gzip
 import json
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from crosswalk import sources, unpacking
+from crosswalk import formats, sources, unpacking
 from crosswalk.errors import UserError
 
 ROWS = [{"id": "a", "n": "1", "text": "one, two"}, {"id": "b", "n": "2", "text": 'say "hä"\nagain'}]
@@ -234,3 +235,69 @@ def test_pointer_leads_to_the_download(tmp_path):
     path.unlink()
     with pytest.raises(UserError, match=r"gone\. Delete"):
         sources.resolve([str(pointer)], url=True)
+
+
+def typed(path, *, kinds, **options):
+    """What `read_typed` yields, as rows one by one, and how many rows came one by one."""
+    rows, single = [], 0
+    for file, line, row in sources.read_typed(path, columns=["id", "tags"], kinds=kinds, **options):
+        if isinstance(row, tuple):
+            rows += [(file, line + i, *values) for i, values in enumerate(zip(*row, strict=True))]
+        else:
+            single += 1
+            raw = row.get("tags")
+            rows.append((file, line, row.get("id"), json.loads(bytes(raw)) if isinstance(raw, msgspec.Raw) else raw))
+    return rows, single
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 2, 1000])
+def test_typed_rows_are_the_rows_of_read(tmp_path, monkeypatch, rows_at_once):
+    monkeypatch.setattr(formats, "TYPED_ROWS", rows_at_once)
+    monkeypatch.setattr(unpacking, "BLOCK", 64)
+    rows = [{"id": f"ä{i}", "tags": [str(n) for n in range(i)]} for i in range(20)] + [{"id": "x"}, {"tags": None}]
+    path = write(tmp_path, "a.jsonl.gz", gzip.compress(as_bytes("jsonl", rows)))
+    tally = sources.Tally()
+    found, single = typed(path, kinds={"tags": list[str] | None}, tally=tally)
+    assert found == [(str(path), i, row.get("id"), row.get("tags")) for i, row in enumerate(rows, 1)]
+    assert (single, tally.read) == (0, 22)
+
+
+@pytest.mark.parametrize(
+    "odd", ['{"id": 1, "tags": "of another type"}', '{"id": NaN}', "", "{broken", '{"id": 2}{}', "[]"]
+)
+def test_lines_near_an_odd_one_are_read_one_by_one_as_by_read(tmp_path, monkeypatch, odd):
+    monkeypatch.setattr(unpacking, "BLOCK", 200)
+    lines = [json.dumps({"id": f"w{i}", "tags": ["x"] * (i % 3)}) for i in range(60)]
+    lines.insert(31, odd)
+    path = write(tmp_path, "a.jsonl", "\n".join(lines) + "\n")
+    tallies = [sources.Tally(), sources.Tally()]
+    found, single = typed(path, kinds={"tags": list[str] | None}, tally=tallies[0], max_bad_lines=0.1)
+    rows = sources.read(path, columns=["id", "tags"], tally=tallies[1], max_bad_lines=0.1)
+    assert found == [(file, line, row.get("id"), row.get("tags")) for file, line, row in rows]
+    assert 0 < single < 20
+    assert tallies[0].read == tallies[1].read and tallies[0].rejected == tallies[1].rejected
+
+
+def test_an_object_on_two_lines_is_malformed_though_another_line_has_two(tmp_path):
+    path = write(tmp_path, "a.jsonl", '{"id": 1}{"id": 2}\n{"id":\n3}\n{"id": 4}\n')
+    for rows in (
+        sources.read(path, columns=["id"], max_bad_lines=1),
+        sources.read_typed(path, columns=["id"], kinds={"id": int}, max_bad_lines=1),
+    ):
+        assert [line for _, line, _ in rows] == [4]
+
+
+def test_typed_reading_names_a_missing_column_and_takes_any_format(tmp_path):
+    path = write(tmp_path, "a.jsonl", '{"id": 1, "tag": []}\n{"id": 2}\n')
+    with pytest.raises(UserError, match=r'no column "tags".*did you mean "tag"'):
+        typed(path, kinds={"tags": list[str]})
+    path = write(tmp_path, "a.csv", 'id,tags\n1,"[""x""]"\n')
+    assert typed(path, kinds={"tags": list[str]}) == ([(str(path), 2, "1", '["x"]')], 1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, *range(30, 50)])
+def test_a_letter_cut_by_a_block_border_is_no_fault_and_a_broken_one_is(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(unpacking, "BLOCK", size)
+    data = '{"id": "é€𝄞"}\n{"id": "a"}\n{"id": "b"}\n'.encode()
+    assert [row["id"] for row in read(write(tmp_path, "a.jsonl", data))] == ["é€𝄞", "a", "b"]
+    refuse(write(tmp_path, "b.jsonl", data.replace(b'"b"', b'"\xc3"')), "b.jsonl:3", "not UTF-8", "0xc3")

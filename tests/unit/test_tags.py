@@ -217,19 +217,48 @@ def test_works_without_id_column_are_numbered_as_when_the_collection_was_drawn(t
     rows = [work(None, [("1", "x")]), "{broken", work(None, [("2", "y")])]
     found = read(lines(tmp_path, rows), ids=["row-1", "row-3"], id_column=None, origin={"max_bad_lines": 0.5})
     assert borne(found, ["row-1", "row-3"]) == {"row-1": ["x"], "row-3": ["y"]}
+    many, ids = [work(None, [(f"s{i}", f"label {i}")]) for i in range(700)], [f"row-{i + 1}" for i in range(700)]
+    found = read(lines(tmp_path, many, "many.jsonl"), ids=ids, id_column=None)
+    assert borne(found, ids) == {f"row-{i + 1}": [f"label {i}"] for i in range(700)}
 
 
 def test_rows_of_another_type_are_named_and_counted_and_stop_the_run_when_many(tmp_path, caplog):
     good = [work(f"w{i}", [("1", "x")]) for i in range(30)]
     bad = [{"id": f"b{i}", "subjects": {"concepts": []}} for i in range(4)]
     path, ids = lines(tmp_path, good + bad), [row["id"] for row in good + bad]
-    found = read(path, ids=ids, origin={"max_bad_lines": 0.2})
+    tally = sources.Tally()
+    found = read(path, ids=ids, origin={"max_bad_lines": 0.2}, tally=tally)
     assert found.counts["left_out"] == {"subjects of the wrong type": 4}
+    assert (tally.read, tally.kept) == (34, 30)
     warned = [record.getMessage() for record in caplog.records if "wrong type" in record.getMessage()]
     assert [f"{path}:{line}:" in message for line, message in zip((31, 32, 33), warned[:3], strict=True)] == [True] * 3
     assert len([message for message in warned if message.startswith(str(path))]) == 3
     refuse([f"{path}:31", "4 of the 34", "recommend.subjects.tags", "[]"], read, path, ids=ids)
     refuse([f"{path}:31", "1 of the 31"], read, path, ids=ids, origin={"max_bad_lines": 0})
+
+
+@pytest.mark.parametrize("odd", ["", "{broken", '{"id": ["w"], "subjects": []}', '{"id": "w3", "subjects": 7}'])
+def test_an_odd_line_changes_no_link_of_other_works(tmp_path, odd):
+    rows = [work(f"w{i}", [(f"s{i % 7}", "x"), (f"t{i % 3}", "y")], [(f"s{i % 5}", None)]) for i in range(400)]
+    ids = [row["id"] for row in rows[::-1] if row["id"] != "w3"]
+    clean = read(lines(tmp_path, rows), ids=ids)
+    mended = read(
+        lines(tmp_path, [*rows[:3], odd, *rows[4:], odd], "odd.jsonl"), ids=ids, origin={"max_bad_lines": 0.1}
+    )
+    pd.testing.assert_frame_equal(clean.subjects, mended.subjects)
+    assert np.array_equal(clean.work, mended.work) and np.array_equal(clean.subject, mended.subject)
+    assert clean.counts["subjects_of_several_concepts"] == mended.counts["subjects_of_several_concepts"] == len(ids)
+
+
+@pytest.mark.parametrize("order", ["as in the source", "reversed", "sampled", "with a gap"])
+def test_works_are_found_in_any_order_of_the_collection(tmp_path, order):
+    rows = [work(f"w{i}", [(f"s{i}", f"label {i}")]) for i in range(700)]
+    ids = [row["id"] for row in rows]
+    ids = {"reversed": ids[::-1], "sampled": ids[5::3], "with a gap": ids[:300] + ids[301:]}.get(order, ids)
+    found = read(lines(tmp_path, rows), ids=ids)
+    assert borne(found, ids) == {own: [f"label {own[1:]}"] for own in ids}
+    assert found.counts["left_out"] == ({"not a work of the collection": n} if (n := 700 - len(ids)) else {})
+    assert found.counts["works_not_found"] == found.counts["works_found_twice"] == 0
 
 
 def test_a_wrong_type_inside_a_concept_is_no_crash(tmp_path):

@@ -363,9 +363,7 @@ def point_folders(recommender):
 def point_settings(recommender, name):
     """The settings of the point in a folder."""
     own = points(config["recommend"][recommender])
-    return next(
-        {**point, "prior": list(point["prior"])} for point in own if folder(point) == name
-    )
+    return next({**point, "prior": list(point["prior"])} for point in own if folder(point) == name)
 
 
 def what_models_see(part):
@@ -384,6 +382,18 @@ def vectors_of_works(wildcards):
     if not reads_vectors(entry):
         return {}
     return {"vectors": f"<results>/embeddings/{entry['works']}.arrow"}
+
+
+def works_vectors(recommender):
+    """What the embedding of new works depends on, where a prior reads it."""
+    entry = config["recommend"][recommender]
+    return vector_settings(entry["works"]) if reads_vectors(entry) else None
+
+
+def lexical_works(recommender):
+    """The files of the TF-IDF model, where a prior reads an embedding made by it."""
+    entry = config["recommend"][recommender]
+    return lexical_files(entry["works"]) if reads_vectors(entry) else []
 
 
 def trained_members(wildcards):

@@ -82,8 +82,8 @@ rule terms:
 rule fit_tree:
     """Train the label-tree classifier of the works' texts."""
     input:
-        rows=works_of("<results>/collections/{collection}.parquet"),
         **what_models_see("{part}"),
+        rows=works_of("<results>/collections/{collection}.parquet"),
     output:
         "<results>/recommend/{recommender}/{part}/tree.safetensors",
     log:
@@ -105,8 +105,8 @@ rule factorise_point:
     """Learn vectors of works and subjects, for one point of the sweep, without the hidden links."""
     input:
         unpack(vectors_of_works),
-        rows=works_of("<results>/collections/{collection}.parquet"),
         **what_models_see(HELD_OUT),
+        rows=works_of("<results>/collections/{collection}.parquet"),
     output:
         model="<results>/recommend/{recommender}/sweep/{point}/model.safetensors",
         history="<results>/recommend/{recommender}/sweep/{point}/history.csv",
@@ -132,6 +132,7 @@ rule compare_points:
     """Judge every point of the sweep, and choose the one that finds most of the links hidden for validation."""
     input:
         unpack(vectors_of_works),
+        **what_models_see(HELD_OUT),
         rows=works_of("<results>/collections/{collection}.parquet"),
         models=lambda w: [
             f"<results>/recommend/{w.recommender}/sweep/{p}/model.safetensors"
@@ -145,11 +146,20 @@ rule compare_points:
             f"<results>/recommend/{w.recommender}/sweep/{p}/facts.json"
             for p in point_folders(w.recommender)
         ],
-        **what_models_see(HELD_OUT),
     output:
         chosen="<results>/recommend/{recommender}/sweep/chosen.json",
-        sweep="<results>/recommend/{recommender}/sweep.csv",
-        ablation="<results>/recommend/{recommender}/ablation.csv",
+        sweep=report(
+            "<results>/recommend/{recommender}/sweep.csv",
+            caption="../report/recommend_sweep.rst",
+            category="Recommend",
+            labels={"recommender": "{recommender}", "table": "sweep"},
+        ),
+        ablation=report(
+            "<results>/recommend/{recommender}/ablation.csv",
+            caption="../report/recommend_ablation.rst",
+            category="Recommend",
+            labels={"recommender": "{recommender}", "table": "ablation"},
+        ),
         history="<results>/recommend/{recommender}/history.csv",
     log:
         "<logs>/compare_points/{recommender}.log",
@@ -159,9 +169,7 @@ rule compare_points:
         "../../envs/recommend.yaml"
     threads: 1
     params:
-        points=lambda w: {
-            p: point_settings(w.recommender, p) for p in point_folders(w.recommender)
-        },
+        points=lambda w: {p: point_settings(w.recommender, p) for p in point_folders(w.recommender)},
         settings=lambda w: factorisation_settings(w.recommender),
         path=lambda w: recommend_settings(w.recommender, "path"),
         seed=config["seed"],
@@ -174,9 +182,9 @@ rule factorise:
     """Learn vectors of works and subjects from all links, as the chosen point of the sweep says."""
     input:
         unpack(vectors_of_works),
+        **what_models_see(FINAL),
         rows=works_of("<results>/collections/{collection}.parquet"),
         chosen="<results>/recommend/{recommender}/sweep/chosen.json",
-        **what_models_see(FINAL),
     output:
         model="<results>/recommend/{recommender}/final/factorisation.safetensors",
         history="<results>/recommend/{recommender}/final/history.csv",
@@ -200,8 +208,8 @@ rule factorise:
 rule fit_published:
     """Train the chapter's own model, for comparison."""
     input:
-        rows=works_of("<results>/collections/{collection}.parquet"),
         **what_models_see(HELD_OUT),
+        rows=works_of("<results>/collections/{collection}.parquet"),
     output:
         model="<results>/recommend/{recommender}/held_out/published.safetensors",
         history="<results>/recommend/{recommender}/held_out/published.csv",
@@ -224,8 +232,8 @@ rule judge:
     input:
         unpack(vectors_of_works),
         unpack(trained_members),
-        rows=works_of("<results>/collections/{collection}.parquet"),
         **what_models_see(HELD_OUT),
+        rows=works_of("<results>/collections/{collection}.parquet"),
     output:
         evaluation=report(
             "<results>/recommend/{recommender}/evaluation.csv",
@@ -259,10 +267,10 @@ rule suggest_missing:
     input:
         unpack(vectors_of_works),
         unpack(final_members),
+        **what_models_see(FINAL),
         rows=works_of("<results>/collections/{collection}.parquet"),
         stack="<results>/recommend/{recommender}/stack.safetensors",
         vocabulary="<results>/recommend/{recommender}/final/terms.json",
-        **what_models_see(FINAL),
     output:
         suggestions=report(
             "<results>/recommend/{recommender}/suggestions.csv",
@@ -291,8 +299,8 @@ rule suggest_missing:
 rule similar:
     """List similar works, and similar subjects."""
     input:
-        rows=works_of("<results>/collections/{collection}.parquet"),
         **what_models_see(FINAL),
+        rows=works_of("<results>/collections/{collection}.parquet"),
     output:
         works="<results>/recommend/{recommender}/similar_works.parquet",
         subjects="<results>/recommend/{recommender}/similar_subjects.parquet",
@@ -313,8 +321,8 @@ rule similar:
 rule subject_maps:
     """Draw maps of the works and of the subjects, near what is alike."""
     input:
-        rows=works_of("<results>/collections/{collection}.parquet"),
         **what_models_see(FINAL),
+        rows=works_of("<results>/collections/{collection}.parquet"),
     output:
         works="<results>/recommend/{recommender}/map_works.parquet",
         subjects="<results>/recommend/{recommender}/map_subjects.parquet",
@@ -338,12 +346,15 @@ rule suggest_new:
     input:
         unpack(vectors_of_works),
         unpack(final_members),
-        new=lambda w: local(source_paths({"path": config["recommend"][w.recommender]["new"][w.file]})),
+        **what_models_see(FINAL),
+        new=lambda w: local(
+            source_paths({"path": config["recommend"][w.recommender]["new"][w.file]})
+        ),
         rows=works_of("<results>/collections/{collection}.parquet"),
         stack="<results>/recommend/{recommender}/stack.safetensors",
         model="<results>/recommend/{recommender}/final/idf.safetensors",
+        lexical=lambda w: lexical_works(w.recommender),
         vocabulary="<results>/recommend/{recommender}/final/terms.json",
-        **what_models_see(FINAL),
     output:
         suggestions="<results>/recommend/{recommender}/new/{file}.csv",
         parquet="<results>/recommend/{recommender}/new/{file}.parquet",
@@ -355,8 +366,12 @@ rule suggest_new:
     conda:
         "../../envs/recommend.yaml"
     threads: 2
+    resources:
+        api=lambda w: int(reads_vectors(config["recommend"][w.recommender])),
+        gpu=lambda w: GPU * reads_vectors(config["recommend"][w.recommender]),
     params:
         settings=lambda w: judge_settings(w.recommender),
+        vectors=lambda w: works_vectors(w.recommender),
         tags=lambda w: config["recommend"][w.recommender]["tags"],
         works=lambda w: works_settings(w.recommender),
         top=lambda w: config["recommend"][w.recommender]["top"],

@@ -56,9 +56,7 @@ rule page:
             for name, ending in MATCH_FILES.items()
         },
         **{
-            f"recommend_{name}": [
-                f"<results>/recommend/{r}/{name}.{ending}" for r in RECOMMENDERS
-            ]
+            f"recommend_{name}": [f"<results>/recommend/{r}/{name}.{ending}" for r in RECOMMENDERS]
             for name, ending in RECOMMEND_FILES.items()
         },
         rows=[f"<results>/collections/{c}.parquet" for c in COLLECTIONS],
