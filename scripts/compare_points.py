@@ -15,7 +15,7 @@ set_threads(1)
 source, params, output = snakemake.input, snakemake.params, snakemake.output
 works, points = works_from(source, params.path), params.points
 models = (METHODS[params.settings["method"]].load(path) for path in source.models)
-facts = [{key: own.get(key) for key in ("log_loss", "seconds")} for own in map(read_json, source.facts)]
+facts = [read_json(path) for path in source.facts]
 sweep = compare(works, read_roles(source.split), models, points, facts, seed=params.seed)
 write_csv(output.sweep, sweep)
 write_csv(output.ablation, ablation(sweep))

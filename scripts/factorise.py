@@ -21,5 +21,5 @@ model, history, facts = fit_factorisation(fitting, **point, **params.settings, s
 seconds = time.monotonic() - began
 model.save(snakemake.output.model)
 write_csv(snakemake.output.history, history)
-write_json(snakemake.output.facts, facts | ({} if final else {"seconds": round(seconds, 1)}))
+write_json(snakemake.output.facts, facts)
 log.info("%d epochs in %.0f s", len(history), seconds)

@@ -9,7 +9,7 @@ import pandas as pd
 from crosswalk import splits
 from crosswalk.files import write_csv, write_json, write_tensors
 from crosswalk.recommend_files import read_roles, works_from
-from crosswalk.recommend_study import fit_members, judge
+from crosswalk.recommend_study import fit_members, judge, scenarios
 from crosswalk.recommend_tables import diagnostics, keep, records
 from crosswalk.trained import load_trained, set_threads
 
@@ -17,11 +17,11 @@ set_threads(1)
 source, params, output = snakemake.input, snakemake.params, snakemake.output
 works, roles = works_from(source, params.path), read_roles(source.split)
 fitting = works.fitting(splits.visible(works.links, roles))
-trained = load_trained(source, method=params.settings["method"])
+trained = load_trained(source, method=params.settings["method"], threads=snakemake.threads)
 models, left_out = fit_members(fitting, params.settings, texts=works.texts, trained=trained, seed=params.seed)
 judged = {
     scenario: judge(works, roles, models, params.settings, scenario=scenario, seed=params.seed)
-    for scenario in ("known", "new")
+    for scenario in scenarios(roles)
 }
 tables = {
     name: pd.concat([getattr(one, name) for one in judged.values()], ignore_index=True)

@@ -6,6 +6,7 @@ log = start(snakemake)
 
 import numpy as np
 
+from crosswalk.interactions import read_links
 from crosswalk.recommend_files import advisor_from, works_from
 from crosswalk.recommend_study import batches
 from crosswalk.suggestions import Writer
@@ -14,9 +15,10 @@ from crosswalk.trained import load_trained, set_threads
 set_threads(1)
 source, params, output = snakemake.input, snakemake.params, snakemake.output
 works = works_from(source, params.path)
-trained = load_trained(source, method=params.settings["method"])
+trained = load_trained(source, method=params.settings["method"], threads=snakemake.threads)
+borne = read_links(source.borne)  # also what was too little to learn from
 advisor = advisor_from(source, works, trained, params.settings, top=params.top, seed=params.seed)
 with Writer(csv=output.suggestions, parquet=output.parquet) as writer:
     for rows in batches(np.arange(len(works.ids)), "works answered"):
-        writer.append(advisor.rows([works.ids[row] for row in rows], works.queries(rows, works.links)))
+        writer.append(advisor.rows([works.ids[row] for row in rows], works.queries(rows, borne)))
 log.info("%d suggestions for %d works", writer.rows, len(works.ids))

@@ -7,10 +7,12 @@ log = start(snakemake)
 from dataclasses import replace
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from crosswalk import features, interactions, new_works
 from crosswalk.embedding import embed, open_embedder, open_store
 from crosswalk.files import read_parquet, write_json
+from crosswalk.interactions import read_links
 from crosswalk.models import embedding_of
 from crosswalk.recommend_files import advisor_from, works_from
 from crosswalk.recommend_study import Works, batches
@@ -37,8 +39,11 @@ if works.vectors is not None:
     embedder = open_embedder(settings, **own, seed=params.seed)
     vectors, _ = embed(found.texts, embedder, store=open_store(embedder, cache))
     set_threads(1)
-new = Works(found.ids, found.texts, found.links, terms, works.labels, vectors=vectors, paths=found.paths)
-trained = load_trained(source, method=params.settings["method"])
+links = found.links + read_links(source.borne)[np.maximum(found.rows, 0)].multiply(found.rows[:, None] >= 0)
+links = csr_array(links > 0, dtype=np.float32)  # a work that is known already keeps what it bears
+links.sort_indices()
+new = Works(found.ids, found.texts, links, terms, works.labels, vectors=vectors, paths=found.paths)
+trained = load_trained(source, method=params.settings["method"], threads=snakemake.threads)
 advisor = advisor_from(source, works, trained, params.settings, top=params.top, seed=params.seed)
 with Writer(csv=output.suggestions, parquet=output.parquet) as writer:
     for rows in batches(np.arange(len(new.ids)), "works answered"):

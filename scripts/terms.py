@@ -14,7 +14,7 @@ from crosswalk.recommend_files import read_roles, seen_links, write_matrix
 source, settings = snakemake.input, snakemake.params.settings["features"]
 texts = read_parquet(source.rows)["text"].tolist()
 learned = np.ones(len(texts), bool)
-# Nothing is learned from the new works that judge, not even which words there are.
+# The texts of new works that judge say neither which words there are nor how rare these are.
 if snakemake.wildcards.part == "held_out":
     learned[splits.hidden(read_links(source.links), read_roles(source.split), splits.NEW_TEST)[0]] = False
 model = features.fit(

@@ -36,7 +36,8 @@ class Advisor:
         bears = np.diff(queries.links.indptr) > 0
         for scenario, own in (("known", np.flatnonzero(bears)), ("new", np.flatnonzero(~bears))):
             if len(own):
-                stack, curve = self.stacks[scenario], self.curves[scenario]
+                kept = scenario if scenario in self.curves else next(iter(self.curves))
+                stack, curve = self.stacks[kept], self.curves[kept]
                 part, models = _some(queries, own), self.models
                 if near is not None:
                     models = models | {"text_knn": _Asked(models["text_knn"], *(found[own] for found in near))}

@@ -35,8 +35,8 @@ class Factorisation:
     """A fitted model.
 
     net: Factors; history: DataFrame with epoch (from 1), loss (nats, what is minimised, running), log_loss (nats) and
-    recall_at_10 of the links held back, or None after `load`; facts: dict with log_loss, recall_at_10, epoch (whose
-    vectors were kept), subjects_at_once, gates (dict of name to number).
+    recall_at_10 of the links held back, or None after `load`; facts: dict with log_loss and recall_at_10 (None where
+    nothing was held back), epoch (whose vectors were kept) and gates (dict of name to number).
     """
 
     def __init__(self, net, *, history=None, facts=None):

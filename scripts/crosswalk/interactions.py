@@ -22,13 +22,15 @@ class Interactions(NamedTuple):
 
     links: csr (n, S) float32, 1 where a work bears a subject, indices sorted; subjects: DataFrame of S rows ordered by
     id: id, label, works (int), ids and broader (JSON lists of ids); works: DataFrame of n rows: id, subjects (int,
-    links kept), found (int, links before the minima); counts: dict of what was read and left out.
+    links kept), found (int, links before the minima); counts: dict of what was read and left out; borne: csr (n, S),
+    also the links of works that have too few to be learned from.
     """
 
     links: csr_array
     subjects: pd.DataFrame
     works: pd.DataFrame
     counts: dict
+    borne: csr_array
 
 
 def build(tags, *, ids, name, min_works=2, min_subjects=1):
@@ -49,7 +51,7 @@ def build(tags, *, ids, name, min_works=2, min_subjects=1):
             f"such subjects (min_subjects); found were {len(tags.subjects):,} subjects and {len(tags.work):,} links. "
             "Lower the two, or take more works (collections.*.sample.n)."
         )
-    kept = kept[:, subjects]
+    kept, borne = kept[:, subjects], links[:, subjects]
     table = tags.subjects.iloc[subjects].reset_index(drop=True)
     table["works"] = np.bincount(kept.indices, minlength=len(subjects))
     table["ids"] = [json.dumps(list(own), ensure_ascii=False) for own in table["ids"]]
@@ -68,7 +70,7 @@ def build(tags, *, ids, name, min_works=2, min_subjects=1):
         *(f"{counts[key]:,}" for key in ("works_kept", "subjects_kept", "links_kept")),
         *(f"{counts[key]:,}" for key in ("subjects_below_min_works", "works_left_without_subjects")),
     )
-    return Interactions(_csr(*kept.nonzero(), kept.shape), table, works, counts)
+    return Interactions(_csr(*kept.nonzero(), kept.shape), table, works, counts, _csr(*borne.nonzero(), borne.shape))
 
 
 def _both_minima(links, min_works, min_subjects):
@@ -198,8 +200,9 @@ def places(values, *, separator):
 
 
 def write(output, interactions):
-    """Write Interactions to the paths `links`, `subjects`, `works` and `counts` of `output`."""
+    """Write Interactions to the paths `links`, `borne`, `subjects`, `works` and `counts` of `output`."""
     write_links(output.links, interactions.links)
+    write_links(output.borne, interactions.borne)
     files.write_parquet(output.subjects, interactions.subjects)
     files.write_parquet(output.works, interactions.works)
     files.write_json(output.counts, interactions.counts)

@@ -119,7 +119,7 @@ def fit(fitting, *, texts, smoothing=SMOOTHING):
     for start in range(0, len(works), CHUNK):
         part = works[start : start + CHUNK]
         rows, subjects, kinds = finder.find([texts[work] for work in part])
-        right = _holds(links, part[rows], subjects)
+        right = _holds(links[part], rows, subjects)
         for i, kept in enumerate((right, slice(None))):
             np.add.at(counts[i], (kinds[kept], subjects[kept]), 1)
     return LabelMatch(finder=finder, right=counts[0], made=counts[1], smoothing=smoothing)

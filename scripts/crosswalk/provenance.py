@@ -125,6 +125,12 @@ def public_config(config, *, root):
         for table in (matching.get("truth"), matching.get("alignment", {}).get("anchors")):
             if table:
                 table["path"] = public(table["path"])
+    for entry in config.get("recommend", {}).values():
+        for table in (entry["tags"].get("source") or {}, entry.get("broader", {})):
+            if "path" in table:
+                one = isinstance(table["path"], str)
+                table["path"] = public(table["path"]) if one else [public(path) for path in table["path"]]
+        entry["new"] = {file: public(path) for file, path in entry.get("new", {}).items()}
     return config
 
 

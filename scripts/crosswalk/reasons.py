@@ -190,7 +190,7 @@ def _pointing(similarities, links, works):
     together = _counted_where(similarities, links)
     expected = works[_entries(similarities)[0]].astype(np.float64) * works[similarities.indices]
     data = np.where(together * links.shape[0] > LIFT * expected, similarities.data, 0)
-    kept = csr_array((data, similarities.indices, similarities.indptr), shape=similarities.shape)
+    kept = csr_array((data, similarities.indices, similarities.indptr), shape=similarities.shape, copy=True)
     kept.eliminate_zeros()
     return kept
 

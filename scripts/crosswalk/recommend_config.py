@@ -51,13 +51,10 @@ def recommend_faults(name, config, root):
     faults += _prior_faults(f"{at}.factorisation.prior", entry["factorisation"])
     if entry["model"] not in ("stack", *entry["members"], *ALWAYS):
         faults.append(f"{at}.model: '{entry['model']}' is not among {at}.members; add it there, or set model: stack")
+    if not entry["split"]["known"] and not entry["split"]["new"]:
+        faults.append(f"{at}.split: known and new are both 0, so that nothing could be weighed or judged; raise one")
     for file, path in entry["new"].items():
         faults += [fault.replace(".path:", ":", 1) for fault in missing_files(f"{at}.new.{file}", {"path": path}, root)]
-    if entry["new"] and reads_vectors(entry):
-        faults.append(
-            f"{at}.new: new works are not embedded, and the prior `vectors` would read that; take vectors out of "
-            f"{at}.factorisation.prior, or remove {at}.new"
-        )
     if entry["works"] not in collections:
         return [f"{at}.works: no collection '{entry['works']}'{near(entry['works'], collections)}", *faults]
     works = collections[entry["works"]]

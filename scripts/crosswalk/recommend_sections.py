@@ -29,6 +29,7 @@ PRIORS = {
     "hierarchy": "broader subjects",
     "paths": "places of the works",
     "labels": "words of the subjects’ labels",
+    "paths": "places of the works",  # a gate of what `hierarchy` names
 }
 SWEPT = {"dim": "dimensions", "epochs": "epochs", "batch_size": "works in a batch", "prior": "known beforehand"}
 MEASURES = ("recall_at_1", "recall_at_5", "precision_at_5", "ndcg_at_10", "mrr", "tail_recall_at_10", "coverage", "ece")
@@ -40,7 +41,7 @@ TABLES = {
     ),
     "reliability": ("scenario", "bin", "probability", "observed", "low", "high", "n"),
     "history": ("point", "epoch", "loss", "log_loss", "recall_at_10"),
-    "sweep": ("point", *SWEPT, "recall_at_10", "low", "high", "log_loss", "seconds"),
+    "sweep": ("point", *SWEPT, "recall_at_10", "low", "high", "log_loss"),
     "ablation": ("prior", *(f"recall_at_10_{s}{end}" for s in figures.SCENARIOS for end in INTERVAL)),
     "weights": ("scenario", "member", "weight"),
     "suggestions": ("work_id", "rank", "subject_id", "label", "score", "probability", "reason"),

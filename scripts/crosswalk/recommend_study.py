@@ -21,6 +21,7 @@ ROLES = {
 WANTED = 10  # suggestions by which models are judged
 DEPTH = 100  # how deep lists are read for the reciprocal rank
 NEEDS_SUBJECTS = ("item_knn", "ease", "as_published")  # these have nothing to say of a work without subjects
+SILENT = 1e-6  # greatest score of what popularity says in another's stead
 LEAST_HITS = 20  # hidden links among the candidates, below which nothing is learned about whom to trust
 
 
@@ -100,7 +101,13 @@ def fit_members(fitting, entry, *, texts, trained, seed):
 
 def answers(entry, models, *, new):
     """The names of the models that can say something of known works, or of new ones, which have no subject yet."""
-    return [name for name in models if not (new and name in NEEDS_SUBJECTS)]
+    silent = (*NEEDS_SUBJECTS, *(["factorisation"] if entry.get("method") == "ials" else [])) if new else ()
+    return [name for name in models if name not in silent]
+
+
+def scenarios(roles):
+    """Those of "known" and "new" of which links are hidden. roles: uint8 (links,)."""
+    return [scenario for scenario, (validation, _) in ROLES.items() if (roles == validation).any()]
 
 
 def stacked(entry, models, *, new):
@@ -153,11 +160,25 @@ def rank(models, queries, *, stack, frequency, k, chosen="stack", same=None):
     Returns ranked int32 (b, k), -1 padded, and scores float32 (b, k), NaN there.
     """
     if stack is None:
-        scores = models[chosen].score(queries)
+        scores = _or_popularity(models[chosen].score(queries), models, chosen, queries)
         ranked = ranking.top(scores, queries.links, k, same=same)
         return ranked, _taken(scores, ranked)
     scores = [models[name].score(queries) for name in stack.members]
     return _by_stack(scores, queries, stack, frequency, k, same)
+
+
+def _or_popularity(scores, models, name, queries):
+    """The scores of one model, float32 (b, S); of works to which it has nothing to say, those of popularity.
+
+    These are made so small that they stay below what it says of others.
+    """
+    silent = ~scores.any(axis=1)
+    if not silent.any() or name == "popularity":
+        return scores
+    plain = models["popularity"].score(queries)[silent]
+    scores = scores.copy()
+    scores[silent] = plain / max(float(plain.max()), 1) * SILENT
+    return scores
 
 
 def batches(rows, told):
@@ -176,11 +197,11 @@ def _ease(fitting, settings, seed):
 
 def _refuse_too_little(hits, hidden, scenario):
     """Raise UserError unless hits bool (c,), of the candidates, tell enough of whom to trust."""
-    if hits.sum() < LEAST_HITS:
+    if hits.sum() < LEAST_HITS or hidden.shape[0] < stacking.NETS:
         raise UserError(
-            f"the members find {int(hits.sum())} of the {hidden.nnz:,} links hidden from {scenario} works for "
-            f"validation; {LEAST_HITS} are needed to weigh them. Take more works, raise split.{scenario}, or name one "
-            "`model` instead of the stack."
+            f"the members find {int(hits.sum())} of the {hidden.nnz:,} links hidden from {hidden.shape[0]} {scenario} "
+            f"works for validation; {LEAST_HITS} links and {stacking.NETS} works are needed to weigh them. Take more "
+            f"works, raise split.{scenario}, or name one `model` instead of the stack."
         )
     if hits.all():
         raise UserError(
@@ -251,15 +272,17 @@ def _taken(scores, ranked):
 def _lists(works, rows, links, models, names, *, new, stack, told):
     """Of each model, the best DEPTH subjects of the works and their scores: dict of name to (ranked, scores)."""
     depth, parts = min(DEPTH, works.links.shape[1]), {}
+    frequency = _frequency(links)
     for some in batches(rows, told):
-        queries = works.queries(some, links, new=new)
-        scores = {name: models[name].score(queries) for name in names}
+        queries, scores = works.queries(some, links, new=new), {}
         for name in names:
-            ranked = ranking.top(scores[name], queries.links, depth)
-            parts.setdefault(name, []).append((ranked, _taken(scores[name], ranked)))
+            scores[name] = models[name].score(queries)
+            own = _or_popularity(scores[name], models, name, queries)
+            ranked = ranking.top(own, queries.links, depth)
+            parts.setdefault(name, []).append((ranked, _taken(own, ranked)))
         if stack is not None:
             own = [scores[name] for name in stack.members]
-            parts.setdefault("stack", []).append(_by_stack(own, queries, stack, _frequency(links), depth))
+            parts.setdefault("stack", []).append(_by_stack(own, queries, stack, frequency, depth))
     return {name: tuple(np.concatenate(both) for both in zip(*own, strict=True)) for name, own in parts.items()}
 
 

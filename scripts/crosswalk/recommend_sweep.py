@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 
 from crosswalk import ranking, splits
-from crosswalk.recommend_study import ROLES, WANTED, batches
+from crosswalk.recommend_study import ROLES, WANTED, batches, scenarios
 
 SWEPT = ("dim", "epochs", "batch_size", "prior")
 MEASURE = f"recall_at_{WANTED}"
 ENDS = ("", "_low", "_high")
-COLUMNS = ["point", *SWEPT, MEASURE, "low", "high", "log_loss", "seconds", "validation", "chosen"]
+COLUMNS = ["point", *SWEPT, MEASURE, "low", "high", "log_loss", "validation", "chosen"]
 COLUMNS += [f"{MEASURE}_new{end}" for end in ENDS]
 ABLATION = ["prior", *(f"{MEASURE}_{scenario}{end}" for scenario in ROLES for end in ENDS)]
 
@@ -31,21 +31,25 @@ def compare(works, roles, models, points, facts, *, seed):
     """Judge the models of all points.
 
     models: of the points, in any iterable, read one at a time; points: dict of name to dict of dim, epochs, batch_size
-    and prior (list of names); facts: of each point, dict with log_loss and seconds; seed: integer.
+    and prior (list of names); facts: of each point, dict with log_loss and gates; seed: integer.
     Returns the sweep, a DataFrame with COLUMNS: recall@10 of known works of the test with its interval, of new works,
     and the mean of both on the works for validation, by which the point is `chosen`.
     """
     rows = []
     for (name, point), model, fact in zip(points.items(), models, facts, strict=True):
-        validation = [merits(works, roles, model, scenario=s, test=False)[MEASURE].mean() for s in ROLES]
-        told = {s: ranking.summary(merits(works, roles, model, scenario=s, test=True), seed=seed) for s in ROLES}
+        own = scenarios(roles)
+        validation = [merits(works, roles, model, scenario=s, test=False)[MEASURE].mean() for s in own]
+        told = {s: ranking.summary(merits(works, roles, model, scenario=s, test=True), seed=seed) for s in own}
         row = {"point": name, **point, "prior": "+".join(point["prior"]) or "none"}
-        row |= {key: told["known"][f"{MEASURE}{end}"] for key, end in zip((MEASURE, "low", "high"), ENDS, strict=True)}
-        row |= {f"{MEASURE}_new{end}": told["new"][f"{MEASURE}{end}"] for end in ENDS}
-        rows.append(row | {"validation": float(np.mean(validation)), **fact})
-    table = pd.DataFrame(rows, columns=[column for column in COLUMNS if column != "chosen"])
+        ends = {"known": (MEASURE, "low", "high"), "new": [f"{MEASURE}_new{end}" for end in ENDS]}
+        for scenario, found in told.items():
+            row |= {key: found[f"{MEASURE}{end}"] for key, end in zip(ends[scenario], ENDS, strict=True)}
+        row |= {f"gate_{name}": gate for name, gate in (fact.get("gates") or {}).items()}
+        rows.append(row | {"validation": float(np.mean(validation)), "log_loss": fact.get("log_loss")})
+    gates = sorted({name for row in rows for name in row if name.startswith("gate_")})
+    table = pd.DataFrame(rows, columns=[*(column for column in COLUMNS if column != "chosen"), *gates])
     best = table["validation"].to_numpy(float).argmax() if len(table) else -1
-    return table.assign(chosen=np.arange(len(table)) == best)[COLUMNS]
+    return table.assign(chosen=np.arange(len(table)) == best)[[*COLUMNS, *gates]]
 
 
 def ablation(sweep):
@@ -60,4 +64,5 @@ def ablation(sweep):
     own = sweep[same].rename(
         columns={MEASURE: f"{MEASURE}_known", "low": f"{MEASURE}_known_low", "high": f"{MEASURE}_known_high"}
     )
-    return own[ABLATION].reset_index(drop=True) if len(own) > 1 else pd.DataFrame(columns=ABLATION)
+    gates = [column for column in sweep.columns if column.startswith("gate_")]
+    return own[[*ABLATION, *gates]].reset_index(drop=True) if len(own) > 1 else pd.DataFrame(columns=ABLATION)

@@ -17,6 +17,7 @@ from crosswalk.tags import fold
 logger = logging.getLogger(__name__)
 
 FITTED, KNOWN_VALIDATION, KNOWN_TEST, NEW_VALIDATION, NEW_TEST = range(5)
+MOST = 20_000  # works of a kind that a share comes to: more would tell hardly more, at the cost of all models
 FEWEST = 2  # works drawn of a kind: one that validates, one that tests
 
 
@@ -69,10 +70,12 @@ def _number(wanted, counted, available, key, what):
     """How many works are drawn: a share of those counted, or a number, of those available."""
     if not wanted:
         return 0
-    number = max(FEWEST, min(round(wanted * len(counted)), len(available))) if wanted <= 1 else int(wanted)
+    share = min(round(wanted * len(counted)), len(available), MOST)
+    number = max(FEWEST, share) if wanted <= 1 else int(wanted)
     if number > len(available):
         raise UserError(
-            f"{key}: {number:,} works are needed, {len(available):,} have {what}. Lower {key}, or take more works."
+            f"{key}: {number:,} works are needed, {len(available):,} have {what}. Lower {key} (0 leaves these works "
+            "out of the judging), lower split.from, or take more works."
         )
     return number
 

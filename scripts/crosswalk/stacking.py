@@ -39,16 +39,21 @@ class Candidates(NamedTuple):
 
 
 def candidates(scores, seen, *, each=EACH, same=None):
-    """The best `each` subjects of every member, for a batch of works.
+    """The best `each` subjects of every member, of those that it gives a score above 0, for a batch of works.
 
     scores: m arrays float32 (b, S), one for each member; seen: csr (b, S), subjects that are never candidates; same:
     int (S,), subjects of one number mean the same. Returns Candidates, ordered by work and subject.
     """
-    listed = np.concatenate([ranking.top(own, seen, each, same=same) for own in scores], axis=1)
+    listed = np.concatenate([_positive(own, ranking.top(own, seen, each, same=same)) for own in scores], axis=1)
     size = scores[0].shape[1]
     keys = (np.arange(len(listed), dtype=np.int64)[:, None] * size + listed)[listed >= 0]
     works, subjects = np.divmod(np.unique(keys), size)
     return Candidates(works, subjects.astype(np.int32), np.stack([own[works, subjects] for own in scores], axis=1))
+
+
+def _positive(scores, ranked):
+    """A list without what the member has nothing to say for; -1 there."""
+    return np.where(np.take_along_axis(scores, np.maximum(ranked, 0), axis=1) > 0, ranked, -1)
 
 
 def joined(parts):

@@ -47,7 +47,8 @@ class TextKNN:
         weights = (weights / np.where(total > 0, total, 1)).astype(np.float32)
         row, column = np.nonzero(weights)
         places = np.searchsorted(self.works, rows[row, column])
-        return (csr_array((weights[row, column], (row, places)), shape=(len(rows), len(self.works))) @ self.links).toarray()
+        votes = csr_array((weights[row, column], (row, places)), shape=(len(rows), len(self.works)))
+        return (votes @ self.links).toarray()
 
     def neighbours(self, queries):
         """The works fitted on that are nearest to each query, itself left out; nearest first, equals by lower row.

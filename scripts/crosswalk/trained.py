@@ -13,15 +13,15 @@ def set_threads(count):
     torch.set_num_threads(count)
 
 
-def load_trained(source, *, method):
+def load_trained(source, *, method, threads=1):
     """The trained members among the inputs of a rule: dict of name to model.
 
-    source: named files, of which `tree`, `factorisation`, or `points` with `chosen`, and `as_published` are read if they
-    are there; method: of the factorisation, "softmax" or "ials".
+    source: named files, of which `tree`, `factorisation`, or `points` with `chosen`, and `as_published` are read if
+    they are there; method: of the factorisation, "softmax" or "ials"; threads: of the tree, which change no result.
     """
     found = {}
     if source.get("tree"):
-        found["tree"] = label_tree.LabelTree.load(source.tree)
+        found["tree"] = label_tree.LabelTree.load(source.tree, threads=threads)
     if source.get("chosen"):
         place = read_json(source.chosen)["place"]
         found["factorisation"] = METHODS[method].load(list(source.points)[place])

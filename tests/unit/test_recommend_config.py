@@ -106,7 +106,7 @@ def test_hierarchy_counts_where_works_have_a_path(config, schema, tmp_path):
         ("new", {"may": "may.jsonl"}, "recommend.subjects.new.may: no file may.jsonl"),
         ("members", ["tree", "forest"], "forest"),
         ("top", 0, "top"),
-        ("split", {"known": 0}, "split.known"),
+        ("split", {"known": 0, "new": 0}, "recommend.subjects.split: known and new are both 0"),
         ("factorisation", {"prior": ["text", ["labels"]]}, "mixes names and lists"),
         ("factorisation", {"prior": ["texts"]}, "texts"),
         ("factorisation", {"method": "ials", "prior": ["text"]}, "has no effect with method: ials"),
@@ -118,15 +118,6 @@ def test_each_fault_is_named_with_its_place_and_cure(config, schema, tmp_path, k
         checked(config, schema, tmp_path)
     else:
         assert told in faults(config, schema, tmp_path)
-
-
-def test_new_works_go_with_no_prior_that_reads_embeddings(config, schema, tmp_path):
-    config["recommend"]["subjects"] |= {"new": {"may": "works.jsonl"}, "factorisation": {"prior": ["vectors", "text"]}}
-    assert "recommend.subjects.new: new works are not embedded" in faults(config, schema, tmp_path)
-    for changed in ({"new": {}}, {"factorisation": {"prior": ["text"]}}, {"members": ["tree"]}):
-        other = copy.deepcopy(config)
-        other["recommend"]["subjects"] |= changed
-        checked(other, schema, tmp_path)
 
 
 def test_a_model_that_is_not_fitted_cannot_suggest(config, schema, tmp_path):

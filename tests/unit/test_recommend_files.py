@@ -37,7 +37,13 @@ def source(tmp_path_factory):
     """The files of a recommender, as its rules write them."""
     folder = tmp_path_factory.mktemp("files")
     made = world(120, untagged=0.1, **MADE)
-    names = {"links": "safetensors", "subjects": "parquet", "works": "parquet", "counts": "json"}
+    names = {
+        "links": "safetensors",
+        "borne": "safetensors",
+        "subjects": "parquet",
+        "works": "parquet",
+        "counts": "json",
+    }
     out = Files({name: folder / f"{name}.{ending}" for name, ending in names.items()})
     found = tags.read(write_jsonl(folder / "works.jsonl", made), NESTED, ids=made.ids, name="s", id_column="id")
     built = interactions.build(found, ids=made.ids, name="s")

@@ -70,7 +70,7 @@ class World:
         ]  # fmt: skip
         swept = [
             (f"dim-{dim}/epochs-20/batch-512/prior-{prior}", dim, 20, 512, prior, 0.6 - 1 / dim - cost,
-             0.58 - 1 / dim - cost, 0.62 - 1 / dim - cost, 0.2, 12.5)
+             0.58 - 1 / dim - cost, 0.62 - 1 / dim - cost, 0.2)
             for dim in (16, 64, 128) for prior, cost in (("none", 0.1), ("text-labels", 0.0))
         ]  # fmt: skip
         bins = np.linspace(0.05, 0.95, 10)
@@ -329,7 +329,7 @@ def test_without_twins_is_no_column_where_nothing_is_known_of_twins():
 
 def test_sweep_shows_the_settings_that_vary_and_names_the_others(html):
     text = part(html, "recommend-subjects-details")
-    assert "Dimensions Known beforehand Recall@10 95 % Log loss Seconds 128 text + labels 59.2 57.2 to 61.2" in text
+    assert "Dimensions Known beforehand Recall@10 95 % Log loss 128 text + labels 59.2 57.2 to 61.2" in text
     assert "The same for all: epochs 20, works in a batch 512." in text
     drawn_ = World().section()["sweep"]["figure"]
     assert drawn_.count("recall@10, %") == 2 and "epochs" not in drawn_

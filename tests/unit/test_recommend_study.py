@@ -165,7 +165,7 @@ def test_a_model_that_was_left_out_cannot_suggest_alone(quick):
 def test_too_few_links_that_are_found_again_are_told():
     works = works_of(world(40, **MADE))
     roles = hide(works, known=0.2, new=0.1)
-    told = r"4 links hidden from known works .* 20 are needed .*raise split.known"
+    told = r"4 links hidden from 4 known works .* 20 links and 3 works are needed .*raise split.known"
     with pytest.raises(UserError, match=told) as error:
         judge(works, roles, fitted(works, roles)[0], ENTRY, scenario="known", seed=0)
     assert "`model`" in str(error.value)

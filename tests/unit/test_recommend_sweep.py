@@ -44,7 +44,7 @@ def oracles(*roles_known):
 def compared(names, *, facts=None, points=None):
     works, roles, models = study()
     points = points or {name: POINT | {"dim": 8 + i} for i, name in enumerate(names)}
-    facts = facts or [{"log_loss": 1.0, "seconds": 2.0}] * len(names)
+    facts = facts or [{"log_loss": 1.0}] * len(names)
     return compare(works, roles, (models[name] for name in names), points, facts, seed=0)
 
 
@@ -54,7 +54,7 @@ def test_each_point_has_a_row_with_what_it_finds_and_the_intervals():
     assert table["dim"].tolist() == [8, 9, 10] and (table["prior"] == "none").all()
     assert (table["low"] <= table["recall_at_10"]).all() and (table["recall_at_10"] <= table["high"]).all()
     assert table.loc[1, "recall_at_10"] > table.loc[0, "high"] and table.loc[1, "recall_at_10_new"] > 0.5
-    assert table["log_loss"].tolist() == [1, 1, 1] and table["seconds"].tolist() == [2, 2, 2]
+    assert table["log_loss"].tolist() == [1, 1, 1]
 
 
 def test_the_point_is_chosen_that_finds_most_of_the_links_for_validation():
@@ -67,7 +67,7 @@ def test_links_of_the_test_choose_nothing(at):
     test, validation = (splits.KNOWN_TEST, splits.NEW_TEST)[at], (splits.KNOWN_VALIDATION, splits.NEW_VALIDATION)[at]
     works, roles, models = oracles(test, validation)
     points = {"test": POINT, "validation": POINT}
-    table = compare(works, roles, models, points, [{"log_loss": 0, "seconds": 0}] * 2, seed=0)
+    table = compare(works, roles, models, points, [{"log_loss": 0}] * 2, seed=0)
     measure = ("recall_at_10", "recall_at_10_new")[at]
     assert table.loc[0, measure] == 1 and table.loc[1, measure] < 0.5
     assert table["chosen"].tolist() == [False, True]
@@ -92,7 +92,7 @@ def test_models_are_read_one_at_a_time():
 
     works, roles, models = study()
     points = {"a": POINT, "b": POINT}
-    facts = [{"log_loss": 0, "seconds": 0}] * 2
+    facts = [{"log_loss": 0}] * 2
     compare(works, roles, (Counted(models[name]) for name in ("item", "text")), points, facts, seed=0)
     assert len(alive) == 2
 

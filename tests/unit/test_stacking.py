@@ -4,9 +4,10 @@ import functools
 
 import numpy as np
 import pytest
-from crosswalk import stacking
 from safetensors.numpy import load, save
 from scipy.sparse import csr_array
+
+from crosswalk import stacking
 
 SUBJECTS = 30
 
@@ -90,7 +91,7 @@ def test_unbiased_logits_do_not_know_the_outcome():
     found = stacking.candidates(scores, seen, each=8)
     hits = np.random.default_rng(5).random(len(found.works)) < 0.3
     context = {"frequency": np.arange(SUBJECTS), "tagged": np.ones(300)}
-    stack, unbiased = stacking.fit(found, hits, members=list("abc"), seed=1, epochs=120, **context)
+    stack, unbiased = stacking.fit(found, hits, members=list("abc"), seed=1, epochs=250, **context)
     seen_twice = stack.score(found, **context)
 
     def apart(values):

@@ -40,12 +40,19 @@ COLUMNS = {
     "map_works.parquet": "id x y",
     "map_subjects.parquet": "id label works x y",
     "map_labels.csv": "map label x y",
-    "sweep.csv": "point dim epochs batch_size prior recall_at_10 low high seconds validation chosen",
+    "sweep.csv": "point dim epochs batch_size prior recall_at_10 low high validation chosen",
     "ablation.csv": "prior recall_at_10_known recall_at_10_new",
     "history.csv": "point epoch loss log_loss recall_at_10",
     "new/may.csv": "work_id rank subject_id label score probability reason like with words",
 }
-FILES = ["links.safetensors", "counts.json", "split.safetensors", "stack.safetensors", "evaluation.json"]
+FILES = [
+    "links.safetensors",
+    "borne.safetensors",
+    "counts.json",
+    "split.safetensors",
+    "stack.safetensors",
+    "evaluation.json",
+]
 FILES += ["diagnostics.json", "final/factorisation.safetensors", "new/may.parquet", "new/may.counts.json"]
 MEMBERS = ["popularity", "item_knn", "ease", "factorisation", "text_knn", "tree", "label_match"]
 READ_TEXT = ["popularity", "factorisation", "text_knn", "tree", "label_match"]
@@ -102,8 +109,8 @@ def page(project):
 
 
 def digests(folder):
-    """SHA-256 of every file below a folder of recommenders but for what a training took."""
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in ("facts.json", "sweep.csv"))
+    """SHA-256 of every file below a folder of recommenders."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file())
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
 
 

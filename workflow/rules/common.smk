@@ -186,6 +186,7 @@ def benchmark_names():
             for p in (*point_folders(r), "final")
         ],
         *[f"compare_points/{r}" for r in RECOMMENDERS],
+        *[f"suggest_new/{r}/{f}" for r in RECOMMENDERS for f in config["recommend"][r]["new"]],
         *[f"fit_published/{r}" for r in RECOMMENDERS if config["recommend"][r]["as_published"]],
     ]
 
@@ -368,12 +369,18 @@ def point_settings(recommender, name):
 
 def what_models_see(part):
     """The files that say what models may learn from."""
-    return {
+    split = {"split": "<results>/recommend/{recommender}/split.safetensors"}
+    return (split if part == "held_out" else {}) | {
         "links": "<results>/recommend/{recommender}/links.safetensors",
-        "split": "<results>/recommend/{recommender}/split.safetensors",
         "subjects": "<results>/recommend/{recommender}/subjects.parquet",
         "terms": f"<results>/recommend/{{recommender}}/{part}/terms.safetensors",
     }
+
+
+def hidden_links(wildcards):
+    """The file that says which links are hidden, where some are."""
+    split = f"<results>/recommend/{wildcards.recommender}/split.safetensors"
+    return {"split": split} if wildcards.part == "held_out" else {}
 
 
 def vectors_of_works(wildcards):

@@ -16,6 +16,7 @@ rule interactions:
         broader=lambda w: local(broader_files(w.recommender)),
     output:
         links="<results>/recommend/{recommender}/links.safetensors",
+        borne="<results>/recommend/{recommender}/borne.safetensors",
         subjects="<results>/recommend/{recommender}/subjects.parquet",
         works="<results>/recommend/{recommender}/works.parquet",
         counts="<results>/recommend/{recommender}/counts.json",
@@ -59,9 +60,9 @@ rule hide_links:
 rule terms:
     """Count the terms of the works' texts; held out are those of new works that judge."""
     input:
+        unpack(hidden_links),
         rows=works_of("<results>/collections/{collection}.parquet"),
         links="<results>/recommend/{recommender}/links.safetensors",
-        split="<results>/recommend/{recommender}/split.safetensors",
     output:
         matrix="<results>/recommend/{recommender}/{part}/terms.safetensors",
         model="<results>/recommend/{recommender}/{part}/idf.safetensors",
@@ -82,8 +83,11 @@ rule terms:
 rule fit_tree:
     """Train the label-tree classifier of the works' texts."""
     input:
-        **what_models_see("{part}"),
+        unpack(hidden_links),
         rows=works_of("<results>/collections/{collection}.parquet"),
+        links="<results>/recommend/{recommender}/links.safetensors",
+        subjects="<results>/recommend/{recommender}/subjects.parquet",
+        terms="<results>/recommend/{recommender}/{part}/terms.safetensors",
     output:
         "<results>/recommend/{recommender}/{part}/tree.safetensors",
     log:
@@ -269,6 +273,7 @@ rule suggest_missing:
         unpack(final_members),
         **what_models_see(FINAL),
         rows=works_of("<results>/collections/{collection}.parquet"),
+        borne="<results>/recommend/{recommender}/borne.safetensors",
         stack="<results>/recommend/{recommender}/stack.safetensors",
         vocabulary="<results>/recommend/{recommender}/final/terms.json",
     output:
@@ -351,6 +356,7 @@ rule suggest_new:
             source_paths({"path": config["recommend"][w.recommender]["new"][w.file]})
         ),
         rows=works_of("<results>/collections/{collection}.parquet"),
+        borne="<results>/recommend/{recommender}/borne.safetensors",
         stack="<results>/recommend/{recommender}/stack.safetensors",
         model="<results>/recommend/{recommender}/final/idf.safetensors",
         lexical=lambda w: lexical_works(w.recommender),
