@@ -65,6 +65,8 @@ def test_both_minima_hold_in_what_is_left():
     assert found.counts["works_left_without_subjects"] == 2
     assert found.counts["links_kept"] == 4
     assert found.counts["rows"] == 4
+    # Works that are not learned from still bear what they bear, so that it is not suggested to them.
+    assert found.borne.toarray().tolist() == [[1, 1], [1, 0], [0, 0], [1, 1]]
 
 
 def test_minima_that_leave_nothing_are_refused():

@@ -11,6 +11,7 @@ from crosswalk import ease, factorisation, splits, stacking
 from crosswalk.errors import UserError
 from crosswalk.recommend_study import Works, answers, fit_members, judge, rank, stacked
 from crosswalk.recommend_tables import keep
+from crosswalk.recommender import Queries
 from taggings import ENTRY, hide, works_of, world
 
 MADE = {"themes": 6, "each": 5, "bears": 5, "noise": 0.03}
@@ -278,3 +279,20 @@ def test_queries_show_what_models_may_see():
     assert queries.paths.indices.tolist() == [5, 2]
     assert own.queries(rows, links, new=True).rows.tolist() == [-1, -1]
     assert works.queries(rows, links).vectors is None and works.queries(rows, links).paths is None
+
+
+def test_a_model_that_has_nothing_to_say_gives_way_to_popularity():
+    """Not to the first subjects of the alphabet, which all have the score 0."""
+
+    class Given:
+        def __init__(self, scores):
+            self.scores = np.array(scores, np.float32)
+
+        def score(self, queries):
+            return self.scores.copy()
+
+    models = {"text_knn": Given([[0, 0, 0.5], [0, 0, 0]]), "popularity": Given([[1, 3, 2], [1, 3, 2]])}
+    queries = Queries(csr_array((2, 3), dtype=np.float32), csr_array((2, 1)), np.array([-1, -1]), ["", ""])
+    ranked, scores = rank(models, queries, stack=None, frequency=np.ones(3), k=2, chosen="text_knn")
+    assert ranked.tolist() == [[2, 0], [1, 2]]
+    assert (scores[1] < 1e-5).all() and (np.diff(scores) <= 0).all()
