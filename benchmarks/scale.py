@@ -2,9 +2,9 @@
 
 python benchmarks/scale.py [--works 10000 100000] [--engine]
 
-Works are made up: one subject for ten works, borne by a power law, six links a work or so, texts of twenty words. Each
-step is a process of its own, so that its peak memory is its own (the works themselves included), on one thread. A step
-that answers is timed on 2,000 works and told for a thousand. With --engine, the alternating least squares of the package
+Works are made up: one subject for ten works, borne by a power law, two or three links a work, texts of twenty words. Each
+step is a process of its own, so that its peak memory is its own (with the works themselves), on one thread. A step that
+answers is timed on 2,000 works and told for a thousand. With --engine, the alternating least squares of the package
 `implicit` (not among the dependencies: pip install implicit) runs beside ours on the same links: the engine to turn to
 where links outgrow this machine.
 """
@@ -16,9 +16,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
 
 import numpy as np
 from label_tree import made_up
@@ -117,7 +114,8 @@ def main():
             if works > LARGEST.get(step, works):
                 continue
             command = [sys.executable, __file__, "--measure", step, str(works)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
             if done.returncode:
                 print(f"{works:>9,} {step:<14} failed: {done.stderr.strip().splitlines()[-1:]}", flush=True)
                 continue

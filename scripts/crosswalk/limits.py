@@ -36,4 +36,3 @@ def embedded(config):
     used |= {entry["works"] for entry in recommenders if reads_vectors(entry)}
     only_read = {entry["works"] for entry in recommenders} - used
     return [name for name in config["collections"] if name not in only_read]
-

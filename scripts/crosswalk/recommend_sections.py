@@ -29,7 +29,6 @@ PRIORS = {
     "hierarchy": "broader subjects",
     "paths": "places of the works",
     "labels": "words of the subjects’ labels",
-    "paths": "places of the works",  # a gate of what `hierarchy` names
 }
 SWEPT = {"dim": "dimensions", "epochs": "epochs", "batch_size": "works in a batch", "prior": "known beforehand"}
 MEASURES = ("recall_at_1", "recall_at_5", "precision_at_5", "ndcg_at_10", "mrr", "tail_recall_at_10", "coverage", "ece")

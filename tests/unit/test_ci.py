@@ -12,7 +12,8 @@ MAKE = """#!/bin/sh
 echo "make $*" >> calls
 [ "$1" = demo ] || exit 0
 if [ -e results/demo/report.html ]; then sleep "${PAUSE:-0}"; echo "${SECOND-Nothing to be done}"; exit 0; fi
-mkdir -p results/demo && cd results/demo && mkdir -p relate/functions_parameters match/arrays_tensors match/two_models recommend/parameters
+mkdir -p results/demo && cd results/demo
+mkdir -p relate/functions_parameters match/arrays_tensors match/two_models recommend/parameters
 for file in report.html provenance.json relate/functions_parameters/relations.csv \\
     match/arrays_tensors/matches.csv match/two_models/matches.csv \
     recommend/parameters/suggestions.csv recommend/parameters/evaluation.csv; do echo x > $file; done

@@ -128,7 +128,13 @@ def test_a_work_stands_at_every_place_of_its_path():
 
 def test_what_is_written_is_read_again_and_has_the_same_bytes(tmp_path):
     found = built({0: ["a", "b"], 1: ["b"], 3: ["é"]}, n=5, ids={"é": ["é", "ü"]})
-    names = {"links": "l.safetensors", "borne": "b.safetensors", "subjects": "s.parquet", "works": "w.parquet", "counts": "c.json"}
+    names = {
+        "links": "l.safetensors",
+        "borne": "b.safetensors",
+        "subjects": "s.parquet",
+        "works": "w.parquet",
+        "counts": "c.json",
+    }
     written = []
     for folder in ("one", "other"):
         output = SimpleNamespace(**{key: tmp_path / folder / name for key, name in names.items()})
