@@ -4,9 +4,9 @@ python benchmarks/scale.py [--works 10000 100000] [--engine]
 
 Works are made up: one subject for ten works, borne by a power law, two or three links a work, texts of twenty words.
 Each step is a process of its own, so that its peak memory is its own (with the works themselves), on one thread. A
-step that answers is timed on 2,000 works and told for a thousand. With --engine, the alternating least squares of the package
-`implicit` (not among the dependencies: pip install implicit) runs beside ours on the same links: the engine to turn to
-where links outgrow this machine.
+step that answers is timed on 2,000 works and told for a thousand. With --engine, the alternating least squares of
+the package `implicit` (not among the dependencies: pip install implicit) runs beside ours on the same links: the engine
+to turn to where links outgrow this machine.
 """
 
 import argparse
