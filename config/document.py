@@ -28,10 +28,10 @@ before anything starts: every fault at once, with its key, what was found and wh
   that are related must have one model, those that are matched need not.
 - A collection without `id` names its rows by their number; one with its own `embedding` is embedded by another model.
 - Under `match`, `auto` weights are chosen without labels; `truth` and `labels` measure the result and change nothing.
-- Under `recommend`, a list in `factorisation.dim`, `epochs` or `batch_size`, or a list of lists in `prior`, is a sweep; a
-  file under `new` is answered by what was learned before and trains nothing. Works whose text is empty are left out of
-  the collection, and so of the recommender. A collection that only recommends is embedded only if a prior reads
-  `vectors`.
+- Under `recommend`, a list in `factorisation.dim`, `epochs` or `batch_size`, or a list of lists in `prior`, is a sweep.
+- A file under `recommend.<name>.new` is answered by what was learned before and trains nothing. Works whose text is
+  empty are left out of the collection, and so of the recommender. A collection that only recommends is embedded only if
+  a prior reads `vectors`.
 - Give each study its own `pathvars.results`. The cache of embeddings and downloads is shared between studies.
 - Keys for services come from the environment (`OPENAI_API_KEY`), never from the config.
 
