@@ -22,7 +22,8 @@ import pandas as pd
 from scipy.sparse import csr_array
 from sklearn.isotonic import isotonic_regression
 
-from crosswalk.ranking import RESAMPLES, bounds, found, resampled
+from crosswalk.ranking import RESAMPLES, found
+from crosswalk.significance import bounds, resampled
 
 GROUP = 50  # candidates of neighbouring scores that are pooled before the fit: a share of fewer tells little
 BINS = 15  # of equal size, by which the calibration error is measured

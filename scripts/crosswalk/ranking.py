@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.sparse import csr_array
-from threadpoolctl import threadpool_limits
 
 from crosswalk.neighbours import best
+from crosswalk.significance import bounds, resampled
 
 TEN = 10  # suggestions that a cataloguer is shown
 HEAD = 0.8  # share of all links that the frequent subjects bear together
-LEVEL = 0.95  # of every interval
 RESAMPLES = 1000
-CELLS = 1 << 20  # counts of drawn works held at once; 8 MB
 
 
 def top(scores: np.ndarray, seen: csr_array, k: int, *, same: np.ndarray | None = None) -> np.ndarray:
@@ -50,10 +48,14 @@ def found(ranked: np.ndarray, hidden: csr_array) -> np.ndarray:
 
     ranked: int (b, k) from `top`; hidden: csr (b, S), nonzero at the hidden links. Returns bool (b, k).
     """
-    works, subjects = hidden.nonzero()
-    links = works.astype(np.int64) * hidden.shape[1] + subjects
-    asked = np.arange(len(ranked), dtype=np.int64)[:, None] * hidden.shape[1] + ranked
-    return (ranked >= 0) & np.isin(asked, links)
+    return (ranked >= 0) & among(np.arange(len(ranked))[:, None], ranked, hidden)
+
+
+def among(works: np.ndarray, subjects: np.ndarray, links: csr_array) -> np.ndarray:
+    """Which pairs of a work and a subject, int arrays that go together, are links: csr (b, S), nonzero at these."""
+    rows, columns = links.nonzero()
+    size = links.shape[1]
+    return np.isin(works.astype(np.int64) * size + subjects, rows.astype(np.int64) * size + columns)
 
 
 def judge(
@@ -182,30 +184,6 @@ def tail_recall(
         drawn = drawn[drawn[:, 1] > 0]  # a draw without such a link has no share
         share, (low, high) = total[0] / total[1], bounds(drawn[:, 0] / drawn[:, 1])
     return {name: float(share), f"{name}_low": float(low), f"{name}_high": float(high), "tail_links": int(total[1])}
-
-
-def resampled(values: np.ndarray, *, resamples: int, seed) -> np.ndarray:
-    """Totals of each column over works that are drawn again, as many as there are, with replacement.
-
-    values: float64 (b, m), a row for each work, b >= 1. Returns float64 (resamples, m). The draws depend on b and the
-    seed only: totals over the same works with the same seed are paired.
-    """
-    rng, b = np.random.default_rng(seed), len(values)
-    totals, step = np.empty((resamples, values.shape[1])), max(1, CELLS // b)
-    with threadpool_limits(1):
-        for start in range(0, resamples, step):
-            rows = min(step, resamples - start)
-            drawn = rng.integers(b, size=(rows, b)) + b * np.arange(rows)[:, None]
-            times = np.bincount(drawn.ravel(), minlength=rows * b).reshape(rows, b)
-            totals[start : start + rows] = times.astype(np.float64) @ values
-    return totals
-
-
-def bounds(statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Low and high end of the 95 % percentile interval of resampled statistics (resamples, ...)."""
-    beyond = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(statistics, [beyond, 100 - beyond], axis=0)
-    return low, high
 
 
 def _meaning_the_same(seen, same):

@@ -11,6 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from crosswalk.lexical import Lexical
+from crosswalk.significance import bounds, resampled
 
 log = logging.getLogger(__name__)
 
@@ -91,18 +92,14 @@ def compare(x, y, *, name, texts, groups, ids, resamples, seed):
     return pd.DataFrame(rows)[COLUMNS]
 
 
-def interval(hits, rows, *, resamples, seed, level=0.95):
-    """Percentile interval of the share of hits when items, each with all its rows, are drawn again.
+def interval(hits, rows, *, resamples, seed):
+    """95 % percentile interval of the share of hits when items, each with all its rows, are drawn again.
 
     hits, rows: (k,) hits and rows of each item. Returns two floats.
     """
-    rng = np.random.default_rng(seed)
-    shares = np.empty(resamples)
-    for i in range(resamples):
-        times = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
-        shares[i] = times @ hits / (times @ rows)
-    tail = 100 * (1 - level) / 2
-    return tuple(float(share) for share in np.percentile(shares, [tail, 100 - tail]))
+    totals = resampled(np.column_stack([hits, rows]).astype(np.float64), resamples=resamples, seed=seed)
+    low, high = bounds(totals[:, 0] / totals[:, 1])
+    return float(low), float(high)
 
 
 def _draw(groups, *, seed):

@@ -2,6 +2,10 @@
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
+
+LEVEL = 0.95  # of every interval
+CELLS = 1 << 20  # counts of drawn items held at once; 8 MB
 
 
 def fold_correlations(u, v, fold, *, folds):
@@ -112,3 +116,27 @@ def candidate_table(family, x_unit, y_unit, *, n, r, low, high, stability, null,
             "stability": stability,
         }
     )
+
+
+def resampled(values: np.ndarray, *, resamples: int, seed) -> np.ndarray:
+    """Totals of each column over items that are drawn again, as many as there are, with replacement.
+
+    values: float64 (b, m), a row for each item, b >= 1. Returns float64 (resamples, m). The draws depend on b and the
+    seed only: totals over the same items with the same seed are paired.
+    """
+    rng, b = np.random.default_rng(seed), len(values)
+    totals, step = np.empty((resamples, values.shape[1])), max(1, CELLS // b)
+    with threadpool_limits(1):
+        for start in range(0, resamples, step):
+            rows = min(step, resamples - start)
+            drawn = rng.integers(b, size=(rows, b)) + b * np.arange(rows)[:, None]
+            times = np.bincount(drawn.ravel(), minlength=rows * b).reshape(rows, b)
+            totals[start : start + rows] = times.astype(np.float64) @ values
+    return totals
+
+
+def bounds(statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Low and high end of the 95 % percentile interval of resampled statistics (resamples, ...)."""
+    beyond = 100 * (1 - LEVEL) / 2
+    low, high = np.percentile(statistics, [beyond, 100 - beyond], axis=0)
+    return low, high

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from sklearn.metrics import ndcg_score
 
-from crosswalk import ranking as module
+from crosswalk import significance as module
 from crosswalk.ranking import (
     coverage,
     difference,
     found,
     judge,
-    resampled,
     summary,
     tail,
     tail_recall,
     top,
 )
 from crosswalk.retrieval import interval
+from crosswalk.significance import resampled
 
 MEASURES = ["recall_at_1", "recall_at_5", "recall_at_10", "hit_at_10", "precision_at_5", "ndcg_at_10", "mrr"]
 
@@ -199,15 +199,21 @@ def test_what_cannot_be_judged_is_refused():
         judge(np.zeros((2, 10), int), links([[0]], 3))
 
 
-def test_draws_are_those_of_the_interval_that_others_use(monkeypatch):
+def test_draws_are_those_of_a_plain_loop_and_of_the_interval_that_others_use(monkeypatch):
     rng = np.random.default_rng(2)
     hits, rows = rng.integers(0, 4, 90), rng.integers(4, 7, 90)
+    draws, shares = np.random.default_rng(8), []
+    for _ in range(300):
+        times = np.bincount(draws.integers(90, size=90), minlength=90)
+        shares.append(times @ hits / (times @ rows))
     for cells in (module.CELLS, 90 * 7):
         monkeypatch.setattr(module, "CELLS", cells)
         totals = resampled(np.column_stack([hits, rows]).astype(float), resamples=300, seed=8)
+        np.testing.assert_allclose(totals[:, 0] / totals[:, 1], shares)
         np.testing.assert_allclose(
             module.bounds(totals[:, 0] / totals[:, 1]), interval(hits, rows, resamples=300, seed=8)
         )
+        np.testing.assert_allclose(np.percentile(shares, [2.5, 97.5]), interval(hits, rows, resamples=300, seed=8))
 
 
 def test_every_measure_has_its_interval():
