@@ -9,9 +9,8 @@ import pandas as pd
 from crosswalk.files import read_json, write_csv, write_json
 from crosswalk.recommend_files import read_roles, works_from
 from crosswalk.recommend_sweep import ablation, compare
-from crosswalk.trained import METHODS, set_threads
+from crosswalk.trained import METHODS
 
-set_threads(1)
 source, params, output = snakemake.input, snakemake.params, snakemake.output
 works, points = works_from(source, params.path), params.points
 models = (METHODS[params.settings["method"]].load(path) for path in source.models)

@@ -8,14 +8,12 @@ import time
 
 from crosswalk.files import read_json, write_csv, write_json
 from crosswalk.recommend_files import seen_links, works_from
-from crosswalk.trained import fit_factorisation, set_threads
+from crosswalk.trained import fit_factorisation
 
-set_threads(1)
 source, params = snakemake.input, snakemake.params
 works = works_from(source, params.path)
-final = source.get("chosen") is not None
-point = read_json(source.chosen)["point"] if final else params.point
-fitting = works.fitting(seen_links(works.links, source, "final" if final else "held_out"))
+point = read_json(source.chosen)["point"] if source.get("chosen") else params.point
+fitting = works.fitting(seen_links(works.links, source))
 began = time.monotonic()
 model, history, facts = fit_factorisation(fitting, **point, **params.settings, seed=params.seed)
 seconds = time.monotonic() - began

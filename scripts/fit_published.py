@@ -7,11 +7,9 @@ log = start(snakemake)
 from crosswalk import published_recommender
 from crosswalk.files import write_csv
 from crosswalk.recommend_files import seen_links, works_from
-from crosswalk.trained import set_threads
 
-set_threads(1)
 source, params = snakemake.input, snakemake.params
 works = works_from(source, {})
-model = published_recommender.fit(works.fitting(seen_links(works.links, source, "held_out")), seed=params.seed)
+model = published_recommender.fit(works.fitting(seen_links(works.links, source)), seed=params.seed)
 model.save(snakemake.output.model)
 write_csv(snakemake.output.history, model.history)

@@ -9,6 +9,6 @@ from crosswalk.recommend_files import seen_links, works_from
 
 source, params = snakemake.input, snakemake.params
 works = works_from(source, {})
-fitting = works.fitting(seen_links(works.links, source, snakemake.wildcards.part))
+fitting = works.fitting(seen_links(works.links, source))
 model = label_tree.fit(fitting, **params.settings["tree"], seed=params.seed, threads=snakemake.threads)
 model.save(snakemake.output[0])

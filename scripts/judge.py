@@ -11,9 +11,8 @@ from crosswalk.files import write_csv, write_json, write_tensors
 from crosswalk.recommend_files import read_roles, works_from
 from crosswalk.recommend_study import fit_members, judge, scenarios
 from crosswalk.recommend_tables import diagnostics, keep, records
-from crosswalk.trained import load_trained, set_threads
+from crosswalk.trained import load_trained
 
-set_threads(1)
 source, params, output = snakemake.input, snakemake.params, snakemake.output
 works, roles = works_from(source, params.path), read_roles(source.split)
 fitting = works.fitting(splits.visible(works.links, roles))

@@ -4,6 +4,8 @@ from crosswalk.job import start
 
 log = start(snakemake)
 
+import numpy as np
+
 from crosswalk import similar
 from crosswalk.files import read_parquet, write_parquet
 from crosswalk.recommend_files import works_from
@@ -11,7 +13,7 @@ from crosswalk.recommend_files import works_from
 source, k = snakemake.input, snakemake.params.k
 works, subjects = works_from(source, {}), read_parquet(source.subjects)
 near = similar.similar_works(works.features, works.links, k=k)
-ids = read_parquet(source.rows)["id"].to_numpy()
+ids = np.array(works.ids, object)
 near = near.assign(work_id=ids[near["work"]], similar_id=ids[near["similar"]])
 write_parquet(snakemake.output.works, near[["work_id", "rank", "similar_id", "similarity"]])
 near = similar.similar_subjects(works.links, k=k)

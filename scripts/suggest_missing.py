@@ -10,9 +10,8 @@ from crosswalk.interactions import read_links
 from crosswalk.recommend_files import advisor_from, works_from
 from crosswalk.recommend_study import batches
 from crosswalk.suggestions import Writer
-from crosswalk.trained import load_trained, set_threads
+from crosswalk.trained import load_trained
 
-set_threads(1)
 source, params, output = snakemake.input, snakemake.params, snakemake.output
 works = works_from(source, params.path)
 trained = load_trained(source, method=params.settings["method"], threads=snakemake.threads)

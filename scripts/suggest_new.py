@@ -17,9 +17,8 @@ from crosswalk.models import embedding_of
 from crosswalk.recommend_files import advisor_from, works_from
 from crosswalk.recommend_study import Works, batches
 from crosswalk.suggestions import Writer
-from crosswalk.trained import load_trained, set_threads
+from crosswalk.trained import load_trained
 
-set_threads(1)
 source, params, output, names = snakemake.input, snakemake.params, snakemake.output, snakemake.wildcards
 works, entry = works_from(source, params.path), {"tags": params.tags, **params.path}
 places = None
@@ -38,7 +37,6 @@ if works.vectors is not None:
     own = {"lexical": list(source.lexical), "device": device(snakemake), "threads": snakemake.threads}
     embedder = open_embedder(settings, **own, seed=params.seed)
     vectors, _ = embed(found.texts, embedder, store=open_store(embedder, cache))
-    set_threads(1)
 links = found.links + read_links(source.borne)[np.maximum(found.rows, 0)].multiply(found.rows[:, None] >= 0)
 links = csr_array(links > 0, dtype=np.float32)  # a work that is known already keeps what it bears
 links.sort_indices()

@@ -13,19 +13,20 @@ from crosswalk.recommend_files import read_roles, seen_links, write_matrix
 
 source, settings = snakemake.input, snakemake.params.settings["features"]
 texts = read_parquet(source.rows)["text"].tolist()
-learned = np.ones(len(texts), bool)
+links, learned = read_links(source.links), np.ones(len(texts), bool)
 # The texts of new works that judge say neither which words there are nor how rare these are.
-if snakemake.wildcards.part == "held_out":
-    learned[splits.hidden(read_links(source.links), read_roles(source.split), splits.NEW_TEST)[0]] = False
+if source.get("split"):
+    learned[splits.hidden(links, read_roles(source.split), splits.NEW_TEST)[0]] = False
 model = features.fit(
     [text for text, own in zip(texts, learned, strict=True) if own],
     ngrams=settings["ngrams"],
     min_df=settings["min_df"],
     max_features=settings["most"],
 )
-links = seen_links(read_links(source.links), source, snakemake.wildcards.part)
-model = features.Features(terms=model.terms, idf=model.idf * features.telling(model.transform(texts), links))
+counts = model.count(texts)
+told = features.telling(counts, seen_links(links, source))
+model = features.Features(terms=model.terms, idf=model.idf * told)
 model.save(snakemake.output.model, snakemake.output.vocabulary)
-matrix = model.transform(texts)
+matrix = model.weigh(counts)
 write_matrix(snakemake.output.matrix, matrix)
 log.info("%d terms, %.1f in a work", matrix.shape[1], matrix.nnz / max(len(texts), 1))

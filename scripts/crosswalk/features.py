@@ -55,6 +55,10 @@ class Features:
 
         A row has length 1, or is empty if the text has no known term; it does not depend on the other texts.
         """
+        return self.weigh(self.count(texts))
+
+    def count(self, texts):
+        """How often each term stands in each text: CSR int64 (len(texts), v), indices sorted."""
         width = max(len(self.terms), 1)
         words, rows = numbered(texts, self._words)
         terms, first = words, len(self._words)
@@ -66,11 +70,16 @@ class Features:
             first += len(table)
         pairs, times = np.unique(np.concatenate(found), return_counts=True)
         rows, columns = np.divmod(pairs, width)
-        weights = (1 + np.log(times)) * self.idf[columns]
-        norms = np.sqrt(np.bincount(rows, weights**2, minlength=len(texts)))
-        data, columns = (weights / norms[rows]).astype(np.float32), columns.astype(np.int32)
         indptr = np.searchsorted(rows, np.arange(len(texts) + 1)).astype(np.int32)
-        return csr_array((data, columns, indptr), shape=(len(texts), len(self.terms)))
+        return csr_array((times, columns.astype(np.int32), indptr), shape=(len(texts), len(self.terms)))
+
+    def weigh(self, counts):
+        """The tf-idf rows of what `count` returned."""
+        rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+        weights = (1 + np.log(counts.data)) * self.idf[counts.indices]
+        norms = np.sqrt(np.bincount(rows, weights**2, minlength=counts.shape[0]))
+        data = (weights / norms[rows]).astype(np.float32)
+        return csr_array((data, counts.indices, counts.indptr), shape=counts.shape)
 
     def save(self, model, vocabulary):
         """Write the weights to `model` (safetensors) and the terms to `vocabulary` (JSON)."""

@@ -123,6 +123,12 @@ def best(part, k):
     return index, value
 
 
+def places(groups):
+    """How many before each value of an array, int (r,) of rising numbers from 0, are equal to it."""
+    first = np.flatnonzero(np.diff(groups, prepend=-1))
+    return np.arange(len(groups)) - np.repeat(first, np.diff(first, append=len(groups)))
+
+
 def _bound(part, k):
     """A value for each row that at least k of its values reach, and few more: the k-th best of maxima of groups."""
     r, m = part.shape

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from crosswalk.features import UNSPACED, look_up
 from crosswalk.naming import STOP_WORDS
+from crosswalk.neighbours import places
 
 LIKE, WITH, WORDS = 2, 2, 3  # works, subjects and words that a reason names at most
 ALIKE = 0.2  # least similarity of a work that is called like another; below it they share the paper they are drawn on
@@ -228,7 +229,7 @@ def _telling(features, links, works, content):
         share = _lower_end(both.data[enough].astype(np.float64), held[term])
         telling = np.flatnonzero(share > LIFT * works[subject] / n)
         order = telling[np.lexsort((subject[telling], -share[telling], term[telling]))]
-        order = order[_place_in_group(term[order]) < TOLD]
+        order = order[places(term[order]) < TOLD]
         parts.append((term[order], subject[order], share[order].astype(np.float32)))
     term, subject, share = (np.concatenate(own) for own in zip(*parts, strict=True))
     return csr_array((share, subject, np.searchsorted(term, np.arange(shape[0] + 1))), shape=shape)
@@ -273,17 +274,11 @@ def _entries(rows):
 def _foremost(pair, item, value, *, shape):
     """The items of the greatest values of each pair, of equals the lower item: int64 `shape`, -1 behind them."""
     order = np.lexsort((item, -value, pair))
-    place = _place_in_group(pair[order])
+    place = places(pair[order])
     order, place = order[place < shape[1]], place[place < shape[1]]
     out = np.full(shape, -1)
     out[pair[order], place] = item[order]
     return out
-
-
-def _place_in_group(groups):
-    """How many before each value of a sorted array are equal to it."""
-    first = np.flatnonzero(np.diff(groups, prepend=-1))
-    return np.arange(len(groups)) - np.repeat(first, np.diff(first, append=len(groups)))
 
 
 def _apart(terms, in_words):

@@ -64,12 +64,13 @@ def works_from(source, settings):
     )
 
 
-def seen_links(links, source, part):
-    """The links that models may learn from: csr (n, S), all of them if `part` is "final".
+def seen_links(links, source):
+    """The links that models may learn from: csr (n, S), all of them where no file `split` says that some are hidden.
 
-    links: csr (n, S); source: named file split; part: "held_out" or "final".
+    links: csr (n, S); source: the named inputs of a rule.
     """
-    return links if part == "final" else splits.visible(links, read_roles(source.split))
+    split = source.get("split")
+    return links if split is None else splits.visible(links, read_roles(split))
 
 
 def advisor_from(source, works, trained, settings, *, top, seed):

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from crosswalk import calibration, ease, item_knn, label_match, popularity, ranking, splits, stacking, text_knn
 from crosswalk.errors import UserError
+from crosswalk.neighbours import places
 from crosswalk.recommend_config import ALWAYS, uses
 from crosswalk.recommender import BATCH, Fitting, Queries
 
@@ -137,7 +138,7 @@ def judge(works, roles, models, entry, *, scenario, seed):
     chosen, stack = suggesting(entry, models, new=new), None
     if chosen == "stack":
         found = _candidates(works, rows, links, models, members, new=new, told=f"{scenario} works to learn from")
-        hits = _are_hidden(found, hidden)
+        hits = ranking.among(found.works, found.subjects, hidden)
         _refuse_too_little(hits, hidden, scenario)
         tagged = np.diff(links.indptr)[rows]
         stack, logits = stacking.fit(found, hits, members=members, tagged=tagged, seed=seed, **context)
@@ -147,7 +148,7 @@ def judge(works, roles, models, entry, *, scenario, seed):
     else:
         members, weights = [chosen], np.ones(1)
         found = _candidates(works, rows, links, models, members, new=new, told=f"{scenario} works to calibrate by")
-        curve = _curve(found, found.scores[:, 0], _are_hidden(found, hidden))
+        curve = _curve(found, found.scores[:, 0], ranking.among(found.works, found.subjects, hidden))
     lists = _lists(works, test_rows, links, models, names, new=new, stack=stack, told=f"{scenario} works to judge by")
     report, reliability = _verdict(lists, test_hidden, works, test_rows, links, chosen, curve, scenario, seed)
     table = pd.DataFrame({"scenario": scenario, "member": members, "weight": weights})
@@ -223,14 +224,6 @@ def _candidates(works, rows, links, models, members, *, new, told):
     return stacking.joined(parts)
 
 
-def _are_hidden(found, hidden):
-    """Which candidates are among the hidden links csr (r, S): bool (c,)."""
-    size = hidden.shape[1]
-    asked = found.works.astype(np.int64) * size + found.subjects
-    rows, columns = hidden.nonzero()
-    return np.isin(asked, rows.astype(np.int64) * size + columns)
-
-
 def _curve(found, scores, hits):
     """The calibration of a score, by the best candidates of each work: those that would be suggested."""
     order, place = _placed(found, scores)
@@ -247,8 +240,7 @@ def _placed(found, scores, same=None):
     if same is not None:
         meant = found.works[order].astype(np.int64) * (int(same.max(initial=0)) + 1) + same[found.subjects[order]]
         order = order[np.sort(np.unique(meant, return_index=True)[1])]
-    starts = np.flatnonzero(np.diff(found.works[order], prepend=-1))
-    return order, np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return order, places(found.works[order])
 
 
 def _by_stack(scores, queries, stack, frequency, k, same=None):

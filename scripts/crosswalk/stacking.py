@@ -14,6 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 from crosswalk import ranking
+from crosswalk.factors import one_thread
+from crosswalk.neighbours import places
 
 EACH = 40  # candidates that each member names for a work
 HIDDEN = 48  # units of each of two layers
@@ -79,7 +81,7 @@ def views(found, *, scales, frequency, tagged):
         best = np.repeat(np.maximum.reduceat(score, starts), sizes) if len(score) else score
         order = np.lexsort((found.subjects, -score, found.works))
         rank = np.empty(len(score))
-        rank[order] = np.arange(len(score)) - np.repeat(starts, sizes)
+        rank[order] = places(found.works)  # which ordering by work first leaves as they are
         share = np.divide(score, best, out=np.zeros_like(score), where=best > 0)
         columns += [score / scale, np.log(np.maximum(score / scale, SMALL)), share.clip(-1, 1), np.log1p(rank)]
     columns += [np.log1p(frequency[found.subjects]), np.log1p(tagged[found.works])]
@@ -150,7 +152,7 @@ def fit(found, hits, *, members, frequency, tagged, seed, nets=NETS, epochs=EPOC
     found: Candidates of works of which links were hidden from the members; hits: bool (c,), whether a candidate is one
     of these links; members: m names; frequency: (S,); tagged: (works,); seed: integer.
     Returns the Stack, and float32 (c,): the logit of each candidate by the network that did not learn from its work,
-    by which probabilities can be calibrated. The same for a seed and a number of torch's threads.
+    by which probabilities can be calibrated. The same for the same seed.
     Raises ValueError if no candidate is a hit, or all are.
     """
     hits = np.asarray(hits, np.float32)
@@ -182,7 +184,7 @@ def _net(width):
 
 
 def _train(seen, targets, own, *, epochs, seed):
-    with torch.random.fork_rng():
+    with one_thread(), torch.random.fork_rng():
         torch.manual_seed(seed)
         net = _net(seen.shape[1])
         optimiser = torch.optim.Adam(net.parameters(), lr=RATE, weight_decay=DECAY)
@@ -201,7 +203,7 @@ def _train(seen, targets, own, *, epochs, seed):
 
 
 def _logits(net, seen):
-    with torch.no_grad():
+    with one_thread(), torch.no_grad():
         return net(seen).squeeze(1).numpy()
 
 

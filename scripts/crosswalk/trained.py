@@ -1,16 +1,9 @@
 """The models of a recommender that rules of their own train, read back."""
 
-import torch
-
 from crosswalk import factorisation, ials, label_tree, published_recommender
 from crosswalk.files import read_json
 
 METHODS = {"softmax": factorisation, "ials": ials}
-
-
-def set_threads(count):
-    """How many threads torch may use: sums depend on it in their last digits."""
-    torch.set_num_threads(count)
 
 
 def load_trained(source, *, method, threads=1):

@@ -123,9 +123,9 @@ def test_vectors_of_other_rows_are_refused(source, tmp_path):
 
 def test_models_are_shown_what_is_not_hidden(source):
     works, roles = works_from(source, {}), read_roles(source.split)
-    seen = seen_links(works.links, source, "held_out")
+    seen = seen_links(works.links, source)
     assert seen.nnz == (roles == splits.FITTED).sum() < works.links.nnz
-    assert seen_links(works.links, source, "final").nnz == works.links.nnz
+    assert seen_links(works.links, Files(source | {"split": None})).nnz == works.links.nnz
     for role in range(1, 5):
         rows, hidden = splits.hidden(works.links, roles, role)
         assert hidden.nnz and not seen[rows].multiply(hidden).nnz
@@ -134,7 +134,7 @@ def test_models_are_shown_what_is_not_hidden(source):
 def test_an_advisor_from_files_answers_like_the_one_that_was_judged(source, monkeypatch):
     monkeypatch.setattr(stacking, "LEAST_STEPS", 9)
     works, roles = works_from(source, {}), read_roles(source.split)
-    fitting = works.fitting(seen_links(works.links, source, "held_out"))
+    fitting = works.fitting(seen_links(works.links, source))
     models, _ = fit_members(fitting, ENTRY, texts=works.texts, trained={}, seed=0)
     judged = {s: judge(works, roles, models, ENTRY, scenario=s, seed=0) for s in ("known", "new")}
     write_tensors(source["stack"], keep(judged))

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load, save
 from scipy.sparse import csr_array
 
@@ -119,3 +120,16 @@ def test_nothing_can_be_learned_from_one_outcome(hits):
             found, np.full(len(found.works), hits, bool), members=list("abc"), frequency=np.ones(SUBJECTS),
             tagged=np.ones(20), seed=0,
         )  # fmt: skip
+
+
+def test_the_number_of_threads_changes_no_bit():
+    stack, unbiased, found, _, context = learned()
+    before = torch.get_num_threads()
+    torch.set_num_threads(3 - min(before, 2))
+    try:
+        other, again, *_ = fitted()
+        assert np.array_equal(unbiased, again)
+        assert np.array_equal(stack.score(found, **context), other.score(found, **context))
+        assert torch.get_num_threads() == 3 - min(before, 2)
+    finally:
+        torch.set_num_threads(before)

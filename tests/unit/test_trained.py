@@ -4,11 +4,10 @@ import functools
 
 import numpy as np
 import pytest
-import torch
 
 from crosswalk import published_recommender
 from crosswalk.files import write_json
-from crosswalk.trained import METHODS, fit_factorisation, load_trained, set_threads
+from crosswalk.trained import METHODS, fit_factorisation, load_trained
 from taggings import works_of, world
 
 SETTINGS = {"dim": 8, "epochs": 2, "batch_size": 32, "prior": ["text"], "learning_rate": 0.006}
@@ -72,12 +71,3 @@ def test_the_chapters_own_model_is_read(tmp_path):
 
 def test_what_is_not_trained_is_not_read():
     assert load_trained(Files(), method="softmax") == {}
-
-
-def test_torch_has_the_threads_it_is_given():
-    before = torch.get_num_threads()
-    set_threads(2)
-    assert torch.get_num_threads() == 2
-    set_threads(1)
-    assert torch.get_num_threads() == 1
-    set_threads(before)

@@ -85,9 +85,7 @@ rule fit_tree:
     input:
         unpack(hidden_links),
         rows=works_of("<results>/collections/{collection}.parquet"),
-        links="<results>/recommend/{recommender}/links.safetensors",
-        subjects="<results>/recommend/{recommender}/subjects.parquet",
-        terms="<results>/recommend/{recommender}/{part}/terms.safetensors",
+        **what_models_see("{part}"),
     output:
         "<results>/recommend/{recommender}/{part}/tree.safetensors",
     log:
