@@ -84,8 +84,8 @@ rule fit_tree:
     """Train the label-tree classifier of the works' texts."""
     input:
         unpack(hidden_links),
-        rows=works_of("<results>/collections/{collection}.parquet"),
         **what_models_see("{part}"),
+        rows=works_of("<results>/collections/{collection}.parquet"),
     output:
         "<results>/recommend/{recommender}/{part}/tree.safetensors",
     log:
