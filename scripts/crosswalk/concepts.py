@@ -52,13 +52,21 @@ class Elements:
 
     kind: the type of a value, for msgspec; steps: from a value to its concepts, True into a list and False into the
     attribute `inner`; delimiter: between the concepts of a text.
-    several: how many subjects of more than one concept it has met.
+    lengths: for each list on the way, int32 how long it was each time. A null is a list of nothing.
     """
 
     def __init__(self, kind, steps=(), delimiter=None):
-        self.kind, self.steps, self.delimiter, self.several = kind, steps, delimiter, 0
+        self.kind, self.delimiter = kind, delimiter
         self.decode = msgspec.json.Decoder(kind).decode
-        self.text = kind is Plain
+        self.text, self.listed = kind is Plain, True in steps
+        last = len(steps) - 1 - steps[::-1].index(True) if self.listed else 0
+        self.steps, self.behind = steps[:last], len(steps[last:]) - self.listed
+        self.lengths = [array("i") for _ in range(sum(self.steps) + 1)]
+
+    @property
+    def several(self):
+        """How many subjects of more than one concept it has met."""
+        return sum(int(np.count_nonzero(np.frombuffer(one, np.int32) > 1)) for one in self.lengths[1:])
 
     def typed(self, value):
         """A value as the kind: decoded, or read from JSON text as in a csv file, or converted.
@@ -72,26 +80,41 @@ class Elements:
         return None if texts.absent(value) else msgspec.convert(value, self.kind)
 
     def of(self, values):
-        """The concepts of n values of the kind: int64 (n,) how many each value has, and the list of them all.
+        """A list of the concepts of some values of the kind; how many each value has, `sizes` tells at the end.
 
         A concept is hashable: a struct of id and label, or plain text.
         """
-        if self.text:
-            found = list(map(self._parts, values))
-            return _sizes(found), list(itertools.chain.from_iterable(found))
-        owner, found, lists = np.arange(len(values)), values, 0
+        found, lengths = values, iter(self.lengths)
         for into_list in self.steps:
-            owner, found = _present(owner, found)
-            if not into_list:
-                found = [one.inner for one in found]
-                continue
-            sizes = _sizes(found)
-            if lists:
-                self.several += int(np.count_nonzero(sizes > 1))
-            owner, found, lists = np.repeat(owner, sizes), list(itertools.chain.from_iterable(found)), lists + 1
-        if not lists:
-            owner, found = _present(owner, found)
-        return np.bincount(owner, minlength=len(values)), found
+            if into_list:
+                found = [one or () for one in found]
+                next(lengths).extend(map(len, found))
+                found = list(itertools.chain.from_iterable(found))
+            else:
+                found = [None if one is None else one.inner for one in found]
+        if self.text:
+            found = list(map(self._parts, found))
+        elif self.behind or not self.listed:
+            found = list(map(self._ends, found))
+        else:
+            found = [one or () for one in found]
+        next(lengths).extend(map(len, found))
+        return list(itertools.chain.from_iterable(found))
+
+    def sizes(self):
+        """How many concepts each of the values so far has: int64."""
+        *outer, last = (np.frombuffer(one, np.int32).astype(np.int64) for one in self.lengths)
+        for lengths in reversed(outer):
+            before, ends = np.concatenate([[0], np.cumsum(last)]), np.cumsum(lengths)
+            last = before[ends] - before[ends - lengths]
+        return last
+
+    def _ends(self, value):
+        """The concepts where attributes are behind the last list, or where there is none."""
+        found = (value or ()) if self.listed else [value]
+        for _ in range(self.behind):
+            found = [one.inner for one in found if one is not None]
+        return found if self.listed else [one for one in found if one is not None]
 
     def _parts(self, value):
         text = texts.plain(value)
@@ -101,12 +124,12 @@ class Elements:
 class Links:
     """Gathers the concepts of works as integers, many works at a time.
 
-    met: int32, the place of each row's work; sizes: int32, how many concepts the row has; code: int32, their numbers.
+    met: int32, the place of each row's work; code: int32, the numbers of the concepts of all rows.
     """
 
     def __init__(self, elements, numbers):
         self.elements, self.number = elements, numbers.__getitem__
-        self.met, self.sizes, self.code, self.held = array("i"), array("i"), array("i"), []
+        self.met, self.code, self.held = array("i"), array("i"), []
 
     def add(self, places, values):
         """Add the rows of works at some places, with the values that hold their concepts."""
@@ -118,12 +141,10 @@ class Links:
     def finish(self):
         """All links: work int32, concept int32."""
         self._number()
-        return np.repeat(np.frombuffer(self.met, np.int32), np.frombuffer(self.sizes, np.int32)), self.code
+        return np.repeat(np.frombuffer(self.met, np.int32), self.elements.sizes()), self.code
 
     def _number(self):
-        sizes, found = self.elements.of(self.held)
-        self.sizes.frombytes(sizes.astype(np.int32).tobytes())
-        self.code.frombytes(np.fromiter(map(self.number, found), np.int32, len(found)).tobytes())
+        self.code.extend(map(self.number, self.elements.of(self.held)))
         self.held = []
 
 
@@ -154,18 +175,6 @@ class Faults:
             f"read, more than source.max_bad_lines allows. Correct {self.key}: in path, [] stands behind every key "
             "that holds a list and behind no other; id is null where the elements are plain text. Or mend the rows."
         )
-
-
-def _sizes(lists):
-    return np.fromiter(map(len, lists), np.int64, len(lists))
-
-
-def _present(owner, found):
-    """Those that are not null, and the numbers of their owners."""
-    kept = [one for one in found if one is not None]
-    if len(kept) < len(found):
-        owner = owner[np.fromiter((one is not None for one in found), bool, len(found))]
-    return owner, kept
 
 
 def named(concept):

@@ -82,26 +82,31 @@ def company(links: csr_array) -> csr_array:
     return _unit(csr_array(vstack(blocks)))
 
 
-def nearest(rows: csr_array, *, k: int, label: str = "nearest rows") -> tuple[np.ndarray, np.ndarray]:
+def nearest(
+    rows: csr_array, *, k: int, of: np.ndarray | None = None, label: str = "nearest rows"
+) -> tuple[np.ndarray, np.ndarray]:
     """The k rows of greatest scalar product with each row, itself apart; equals by the lower number.
 
-    rows: csr (n, m), not negative; k >= 1; label: of the progress bar. A row that shares with another only terms that
-    are not read for it, being common, may miss it: see READ and LISTED.
-    Returns int32 (n, k), -1 from where no row shares anything, and float32 (n, k), 0 there. Raises ValueError.
+    rows: csr (n, m), not negative; k >= 1; of: int (q,), the rows that are asked for (None: all); label: of the
+    progress bar. A row that shares with another only terms that are not read for it, being common, may miss it: see
+    READ and LISTED.
+    Returns int32 (q, k), -1 from where no row shares anything, and float32 (q, k), 0 there. Raises ValueError.
     """
     if k < 1 or (rows.nnz and rows.data.min() < 0):
         raise ValueError(f"the {k} nearest rows: at least 1, of rows without negative values")
     rows = csr_array(rows, dtype=np.float32, copy=True)
     rows.sum_duplicates()
-    n = rows.shape[0]
-    index, value = np.full((n, k), -1, np.int32), np.zeros((n, k), np.float32)
-    asked, lists = _rarest(rows), csr_array(_strongest(csr_array(rows.T), LISTED))
-    for start in tqdm(range(0, n, BLOCK), desc=label, disable=None, delay=5):
+    of = np.arange(rows.shape[0]) if of is None else np.asarray(of)
+    index, value = np.full((len(of), k), -1, np.int32), np.zeros((len(of), k), np.float32)
+    asked = _rarest(rows[of], np.bincount(rows.indices, minlength=rows.shape[1]))
+    lists = csr_array(_strongest(csr_array(rows.T), LISTED))
+    for start in tqdm(range(0, len(of), BLOCK), desc=label, disable=None, delay=5):
+        block = of[start : start + BLOCK]
         met = _strongest(csr_array(asked[start : start + BLOCK] @ lists), CANDIDATES * k + 1)
         own = np.repeat(np.arange(met.shape[0]), np.diff(met.indptr))
-        met = _where(met, np.flatnonzero(met.indices != start + own))
+        met = _where(met, np.flatnonzero(met.indices != block[own]))
         own = np.repeat(np.arange(met.shape[0]), np.diff(met.indptr))
-        full = rows[start + own].multiply(rows[met.indices]).sum(axis=1)
+        full = rows[block[own]].multiply(rows[met.indices]).sum(axis=1)
         order = np.lexsort((met.indices, -full, own))
         place = np.arange(len(own)) - met.indptr[own]
         kept = place < k
@@ -124,9 +129,12 @@ def _nearest_dense(vectors, *, k):
     return index, value
 
 
-def _rarest(rows):
-    """The rows without their most common terms, those whose lists would be read beyond READ; one is always kept."""
-    length = np.minimum(np.bincount(rows.indices, minlength=rows.shape[1]), LISTED)[rows.indices]
+def _rarest(rows, held):
+    """The rows without their most common terms, those whose lists would be read beyond READ; one is always kept.
+
+    held: how many rows have each term.
+    """
+    length = np.minimum(held, LISTED)[rows.indices]
     row = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
     order = np.lexsort((rows.indices, length, row))
     read = np.cumsum(length[order])

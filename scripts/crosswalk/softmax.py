@@ -16,9 +16,9 @@ LEAST = 1e-38  # share as which a smaller one is told; the gradient does not dep
 
 
 class Targets(NamedTuple):
-    """What works should be answered with: entries of a matrix (b, k), weights of a row adding up to 1.
+    """What works should be answered with: entries of a matrix (b, k).
 
-    rows, columns: int64 (t,), no pair twice; weights: float32 (t,).
+    rows, columns: int64 (t,), no pair twice; weights: float32 (t,). Those of a row add up to how much the row counts.
     """
 
     rows: torch.Tensor
@@ -85,6 +85,8 @@ class _CrossEntropy(torch.autograd.Function):
             log_chance = torch.from_numpy(log_chance)
             bias = bias - log_chance
         of_works, of_subjects, of_bias = torch.empty_like(works), torch.zeros_like(subjects), torch.zeros_like(bias)
+        mass = torch.zeros(len(works), dtype=works.dtype).index_add_(0, rows, weights)[:, None]
+        weights = weights / mass[rows, 0]
         step = max(1, CELLS // len(subjects))
         bounds = torch.searchsorted(rows, torch.arange(0, len(works) + step, step)).tolist()
         memory, total = works.new_empty(2, min(step, len(works)), len(subjects)), works.new_zeros(())
@@ -96,11 +98,13 @@ class _CrossEntropy(torch.autograd.Function):
                 logits[row, column] += log_chance[column]
             share = torch.softmax(logits, 1, out=memory[1, : len(some)])
             reached = share[row, column]
-            total -= (weight * reached.clamp_min(LEAST).log()).sum()
+            heavy = mass[start : start + step]
+            total -= (heavy[row, 0] * weight * reached.clamp_min(LEAST).log()).sum()
             share[row, column] = reached - weight
             torch.mm(share, subjects, out=of_works[start : start + step])
-            of_subjects.addmm_(share.T, some)
-            of_bias += share.sum(0)
+            of_subjects.addmm_(share.T, some * heavy)
+            of_bias += (share.T @ heavy)[:, 0]
+        of_works *= mass
         ctx.save_for_backward(of_works, of_subjects, of_bias)
         ctx.count = len(works)
         return total / ctx.count

@@ -10,6 +10,7 @@ import logging
 import unicodedata
 from array import array
 from collections import Counter, defaultdict
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -147,8 +148,11 @@ class _Places:
     """The row of each work in the collection; rows of a source about other works are counted, and a few remembered."""
 
     def __init__(self, ids, tally):
-        self.ids, self.places = list(ids), {own: place for place, own in enumerate(ids)}
-        self.tally, self.others, self.next = tally, [], 0
+        self.ids, self.tally, self.others, self.next = list(ids), tally, [], 0
+
+    @cached_property
+    def places(self):
+        return {own: place for place, own in enumerate(self.ids)}
 
     def of(self, owns):
         """The places of works by their ids as the source has them; None for works that are not in the collection."""
@@ -206,7 +210,8 @@ def _fold(work, code, named, n):
     counts["ids_folded"] = len(ids) - len(groups)
     of_id = np.empty(len(ids), np.int32)
     of_id[list(itertools.chain.from_iterable(groups))] = np.repeat(np.arange(len(groups)), list(map(len, groups)))
-    work, subject = _unique(work, of_id[of_link], len(groups))
+    # Without two ids for one label, each is its own subject: groups are ordered as ids are.
+    work, subject = _unique(work, of_id[of_link], len(groups)) if len(groups) < len(ids) else (work, of_link)
     counts["same_subject_twice"] = len(code) - counts["concepts_without_id_and_label"] - len(work)
     counts.update(
         subjects=len(groups), links=len(work), works_without_subjects=n - int(np.count_nonzero(np.bincount(work)))
@@ -237,8 +242,9 @@ def _unique(work, item, m):
     kept = item >= 0
     # Sorted and compared: numpy's unique hashes, which takes twenty times as long here.
     pairs = np.sort(work[kept].astype(np.int64) * max(m, 1) + item[kept])
-    work, item = np.divmod(pairs[np.diff(pairs, prepend=-1) > 0], max(m, 1))
-    return work.astype(np.int32), item.astype(np.int32)
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+    work = pairs // max(m, 1)  # which numpy does faster than divmod
+    return work.astype(np.int32), (pairs - work * max(m, 1)).astype(np.int32)
 
 
 def _check_keys(named, source, settings, reading, key):

@@ -62,7 +62,8 @@ def chunks(path):
             pieces = _until_empty(file)
         for piece in pieces:
             yield piece
-            bar.update(file.tell() - bar.n)
+            if not bar.disable:
+                bar.update(file.tell() - bar.n)
 
 
 def broken(path, line, error):

@@ -20,8 +20,8 @@ WORKS = [
 def found(settings, values):
     """Sizes, pairs of id and label, and subjects of several concepts."""
     _, elements = concepts.mapping(settings, "tags")
-    sizes, listed = elements.of([elements.typed(value) for value in values])
-    return sizes.tolist(), [concepts.named(one) for one in listed], elements.several
+    listed = elements.of([elements.typed(value) for value in values])
+    return elements.sizes().tolist(), [concepts.named(one) for one in listed], elements.several
 
 
 def raw(*values):
@@ -70,17 +70,25 @@ def test_another_type_is_an_error(value):
         elements.typed(msgspec.Raw(value))
 
 
-def test_links_are_gathered_whatever_their_number_at_a_time(monkeypatch):
-    def gathered(together):
-        monkeypatch.setattr(concepts, "TOGETHER", together)
-        _, elements = concepts.mapping({"path": "tags", "id": None, "delimiter": ";"}, "tags")
-        links = concepts.Links(elements, {"a": 0, "b": 1})
-        for place, text in [(2, "a;b"), (0, None), (1, "b")]:
-            links.add([place], [text])
-        work, code = links.finish()
-        return work.tolist(), list(code), list(links.met)
+def test_null_among_single_objects_is_no_concept_but_a_null_in_one_is_a_bare_one():
+    values = raw(b'[null, {"b": "x"}, {"b": null}]', b"null", b'[{"b": "y"}]')
+    sizes, named, several = found({"path": "a[].b", "id": None}, values)
+    assert sizes == [2, 0, 1]
+    assert named == [("x", "x"), ("", ""), ("y", "y")]
+    assert several == 0
 
-    assert gathered(1) == gathered(2) == gathered(100) == ([2, 2, 1], [0, 1, 1], [2, 0, 1])
+
+@pytest.mark.parametrize("together", [1, 2, 100])
+@pytest.mark.parametrize("settings", [{"path": "tags", "id": None, "delimiter": ";"}, {"path": "tags[][]", "id": None}])
+def test_links_are_gathered_whatever_their_number_at_a_time(monkeypatch, together, settings):
+    monkeypatch.setattr(concepts, "TOGETHER", together)
+    _, elements = concepts.mapping(settings, "tags")
+    values = ["a;b", None, "b"] if "delimiter" in settings else [[["a"], None, ["b"]], None, [[], ["b"]]]
+    links = concepts.Links(elements, {"a": 0, "b": 1})
+    for place, value in zip([2, 0, 1], values, strict=True):
+        links.add([place], [value])
+    work, code = links.finish()
+    assert (work.tolist(), list(code), list(links.met)) == ([2, 2, 1], [0, 1, 1], [2, 0, 1])
 
 
 def test_a_path_that_is_none_is_refused():

@@ -59,6 +59,15 @@ def test_a_row_does_not_depend_on_how_rows_are_cut(monkeypatch):
         assert all(np.array_equal(one, other) for one, other in zip(nearest(rows, k=5), whole, strict=True))
 
 
+def test_rows_that_are_asked_for_have_the_neighbours_they_have_among_all(monkeypatch):
+    rows = sparse(np.random.default_rng(0), 300, 50, 0.1)
+    monkeypatch.setattr(module, "READ", 40)  # so that it matters which terms are common among all
+    whole, asked = nearest(rows, k=5), np.array([250, 3, 4, 299])
+    monkeypatch.setattr(module, "BLOCK", 3)
+    for one, other in zip(nearest(rows, k=5, of=asked), whole, strict=True):
+        assert np.array_equal(one, other[asked])
+
+
 def test_what_is_asked_stays_as_it_was():
     rows = csr_array((np.array([1, 2], np.float32), np.array([3, 1]), np.array([0, 2, 2])), shape=(2, 4))
     nearest(rows, k=1)
