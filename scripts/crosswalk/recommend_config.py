@@ -4,7 +4,7 @@ from crosswalk.paths import missing_files
 from crosswalk.wording import near
 
 ALWAYS = ("popularity", "item_knn")  # judged beside every model, whether the stack weighs them or not
-READ_TEXT = ("text_knn", "tree", "label_match")  # members that answer works without subjects, besides factorisation
+READ_TEXT = ("text_knn", "vector_knn", "tree", "network", "label_match")  # members that answer works without subjects, besides factorisation
 PRIORS = ("text", "vectors", "hierarchy", "labels")
 
 
@@ -41,6 +41,8 @@ def uses(entry, member):
 
 def reads_vectors(entry):
     """Whether a recommender needs the embedding of its works."""
+    if uses(entry, "vector_knn") or (uses(entry, "network") and entry["network"]["vectors"]):
+        return True
     return uses(entry, "factorisation") and any("vectors" in point["prior"] for point in points(entry))
 
 

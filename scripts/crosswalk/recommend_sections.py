@@ -19,6 +19,8 @@ MODELS = {
     "ease": ("EASE", "subjects that go with those the work has, all weighed at once"),
     "factorisation": ("factorisation", "works and subjects as points, near where they belong together"),
     "text_knn": ("text-kNN", "subjects of the works whose texts are most alike"),
+    "vector_knn": ("vector-kNN", "subjects of the works whose embeddings are most alike"),
+    "network": ("network", "learned from texts and their embedding which subjects a work has"),
     "tree": ("label tree", "learned from texts which words go with which subject"),
     "label_match": ("label match", "subjects whose labels stand in the text"),
     "as_published": ("as published", "the chapter’s own model, for comparison"),

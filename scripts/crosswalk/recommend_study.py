@@ -7,7 +7,18 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from crosswalk import calibration, ease, item_knn, label_match, popularity, ranking, splits, stacking, text_knn
+from crosswalk import (
+    calibration,
+    ease,
+    item_knn,
+    label_match,
+    popularity,
+    ranking,
+    splits,
+    stacking,
+    text_knn,
+    vector_knn,
+)
 from crosswalk.errors import UserError
 from crosswalk.neighbours import places
 from crosswalk.recommend_config import ALWAYS, uses
@@ -73,7 +84,7 @@ def fit_members(fitting, entry, *, texts, trained, seed):
     """Fit what is quick to fit, and put it beside what was trained before.
 
     fitting: Fitting; entry: the recommender's checked config; texts: n strings, of its works; trained: dict of name to
-    model, of `tree`, `factorisation` and `as_published` if they are used; seed: integer.
+    model, of `tree`, `network`, `factorisation` and `as_published` if they are used; seed: integer.
     Returns models, a dict of name to model in the order of the config, and left_out, a dict of name to the reason why a
     member takes no part.
     """
@@ -82,6 +93,9 @@ def fit_members(fitting, entry, *, texts, trained, seed):
         "item_knn": lambda: item_knn.fit(fitting, **entry["item_knn"]),
         "ease": lambda: _ease(fitting, entry["ease"], seed),
         "text_knn": lambda: text_knn.fit(fitting, k=entry["text_knn"]["neighbours"], power=entry["text_knn"]["power"]),
+        "vector_knn": lambda: vector_knn.fit(
+            fitting, k=entry["vector_knn"]["neighbours"], power=entry["vector_knn"]["power"]
+        ),
         "label_match": lambda: label_match.fit(fitting, texts=texts),
     }
     models, left_out = {}, {}

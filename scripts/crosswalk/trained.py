@@ -1,6 +1,6 @@
 """The models of a recommender that rules of their own train, read back."""
 
-from crosswalk import factorisation, ials, label_tree, published_recommender
+from crosswalk import factorisation, ials, label_tree, published_recommender, text_network
 from crosswalk.files import read_json
 
 METHODS = {"softmax": factorisation, "ials": ials}
@@ -9,12 +9,14 @@ METHODS = {"softmax": factorisation, "ials": ials}
 def load_trained(source, *, method, threads=1):
     """The trained members among the inputs of a rule: dict of name to model.
 
-    source: named files, of which `tree`, `factorisation`, or `points` with `chosen`, and `as_published` are read if
+    source: named files, of which `tree`, `network`, `factorisation`, or `points` with `chosen`, and `as_published` are read if
     they are there; method: of the factorisation, "softmax" or "ials"; threads: of the tree, which change no result.
     """
     found = {}
     if source.get("tree"):
         found["tree"] = label_tree.LabelTree.load(source.tree, threads=threads)
+    if source.get("network"):
+        found["network"] = text_network.load(source.network)
     if source.get("chosen"):
         place = read_json(source.chosen)["place"]
         found["factorisation"] = METHODS[method].load(list(source.points)[place])

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from crosswalk import ease, factorisation, item_knn, label_tree, text_knn
+from crosswalk import ease, factorisation, item_knn, label_tree, text_knn, text_network, vector_knn
 from crosswalk.config import load_schema
 
 SCHEMA = load_schema("workflow/schemas/config.schema.yaml")
@@ -17,7 +17,9 @@ ENTRY = SCHEMA["properties"]["recommend"]["additionalProperties"]["properties"]
         ("factorisation", factorisation.fit, ["dim", "epochs", "batch_size", "learning_rate", "prior"]),
         ("item_knn", item_knn.fit, ["neighbours", "shrinkage"]),
         ("text_knn", text_knn.fit, ["k", "power"]),
+        ("vector_knn", vector_knn.fit, ["k", "power"]),
         ("tree", label_tree.fit, ["trees", "beam"]),
+        ("network", text_network.fit, ["dim", "epochs", "batch_size", "learning_rate"]),
     ],
 )
 def test_defaults_of_the_config_are_those_of_the_models(key, fit, names):

@@ -444,6 +444,7 @@ def test_two_recommenders_on_one_page_are_told_apart():
 
 def test_every_model_of_the_config_has_words():
     members = {"stack", "popularity", "item_knn", "ease", "factorisation", "text_knn", "tree", "label_match"}
+    members |= {"vector_knn", "network"}
     assert members <= set(MODELS) and all(name and does for name, does in MODELS.values())
 
 

@@ -103,6 +103,30 @@ rule fit_tree:
         "../../scripts/fit_tree.py"
 
 
+rule fit_network:
+    """Train the network that reads the works' texts and embedding."""
+    input:
+        unpack(hidden_links),
+        unpack(vectors_of_works),
+        **what_models_see("{part}"),
+        rows=works_of("<results>/collections/{collection}.parquet"),
+    output:
+        "<results>/recommend/{recommender}/{part}/network.safetensors",
+    log:
+        "<logs>/fit_network/{recommender}/{part}.log",
+    benchmark:
+        "<benchmarks>/fit_network/{recommender}/{part}.tsv"
+    conda:
+        "../../envs/recommend.yaml"
+    threads: 1
+    params:
+        settings=lambda w: recommend_settings(w.recommender, "network"),
+        seed=config["seed"],
+        code=code("fit_network.py"),
+    script:
+        "../../scripts/fit_network.py"
+
+
 rule factorise_point:
     """Learn vectors of works and subjects, for one point of the sweep, without the hidden links."""
     input:
