@@ -1,6 +1,6 @@
 # Two commands: `make demo` and `make test`. Everything they need is installed into .venv first.
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-slow bench lint format lock clean help
+.PHONY: demo test test-slow truth bench lint format lock clean help
 SHELL := /bin/sh
 BIN := .venv/bin
 CORES ?= all
@@ -16,6 +16,9 @@ test: .venv/ready ## run the fast tests
 
 test-slow: .venv/ready ## run the slow tests: workflows, big files, real data
 	@$(BIN)/python -m pytest -m slow
+
+truth: .venv/ready ## what the methods find in worlds whose truth we know (an hour or two; QUICK=1: minutes)
+	@OMP_NUM_THREADS=1 $(BIN)/python tests/truth/table.py $(if $(QUICK),--quick)
 
 bench: .venv/ready ## measure against the yardsticks
 	@for file in $(filter-out benchmarks/memory.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done

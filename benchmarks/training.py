@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from crosswalk import training
+from crosswalk import descent, training
 
 
 def embeddings(rows, width, *, seed=0):
@@ -55,8 +55,8 @@ def ours(x, *, dim, epochs, target):
     """Our loop: (epoch, CPU, wall seconds) at the target or None, final loss, CPU seconds of the whole run."""
     start, wall, reached = time.process_time(), time.perf_counter(), None
     model = training.build("dense", x.shape[1], dim, seed=0)
-    plan = training.schedule(*x.shape, encoder="dense", dim=dim)
-    for row in training.fit(model, x, plan, seed=0, epochs=epochs):
+    plan = descent.schedule(*x.shape, encoder="dense", dim=dim)
+    for row in descent.fit(model, x, plan, seed=0, epochs=epochs):
         if reached is None and row["loss"] <= target:
             reached = row["epoch"], time.process_time() - start, time.perf_counter() - wall
     return reached, row["loss"], time.process_time() - start

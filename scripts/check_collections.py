@@ -11,13 +11,15 @@ from crosswalk.limits import encoded, largest_encoder
 # Not from params: all embeddings rest on this check, and must not be made anew because of another number of units.
 config = snakemake.config
 collections = config["collections"]
+relations = {name: own for name, own in config["relate"].items() if own["method"] == "cross_fitted"}
 rows = check(
     dict(zip(collections, snakemake.input.rows, strict=True)),
     links={name: own["link"]["to"] for name, own in collections.items() if "link" in own},
     contrasts={name: own["contrast"] for name, own in collections.items() if "contrast" in own},
-    relations={name: own for name, own in config["relate"].items() if own["method"] == "cross_fitted"},
+    relations=relations,
     matchings=config.get("match"),
     units=dict.fromkeys(encoded(config), largest_encoder(config["encode"])),
+    preambles={own[key]: collections[own[key]]["text"]["preamble"] for own in relations.values() for key in "xy"},
 )
 log.info("collections fit together: %s", ", ".join(f"{name} {n:,} rows" for name, n in rows.items()))
 write_json(snakemake.output[0], rows)

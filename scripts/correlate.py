@@ -6,13 +6,15 @@ log = start(snakemake)
 
 import numpy as np
 
-from crosswalk.files import write_candidates, write_vectors
-from crosswalk.items import linked_items
+from crosswalk.files import write_vectors
+from crosswalk.items import nuisance, prepared_items
 from crosswalk.pairs import unit_pairs
+from crosswalk.search_files import write_search
 from crosswalk.significance import candidate_table
 
-settings = snakemake.params.settings
-ids, blocks, x, y = linked_items(*(snakemake.input[key] for key in ("x_rows", "y_rows", "x", "y")))
+source, settings, seed = snakemake.input, snakemake.params.settings, snakemake.params.seed
+listed = {"covariates": snakemake.params.covariates, "fold_count": settings["folds"], "seed": seed}
+ids, blocks, x, y = prepared_items(source.linked, source.x_rows, source.y_rows, source.x, source.y, **listed)
 found = unit_pairs(
     x,
     y,
@@ -21,7 +23,8 @@ found = unit_pairs(
     fold_count=settings["folds"],
     permutations=settings["permutations"],
     bootstrap=settings["bootstrap"],
-    seed=snakemake.params.seed,
+    seed=seed,
+    nuisance=nuisance(source.linked, **listed),
 )
 tests = candidate_table(
     snakemake.wildcards.encoding,
@@ -34,8 +37,9 @@ tests = candidate_table(
     stability=found.stability,
     null=found.null,
     pooled=False,
+    blocks=len(np.unique(blocks[found.held_out])),
 )
-write_candidates(snakemake.output, tests, found.x_scores, found.y_scores)
+write_search(snakemake.output, tests, found.x_scores, found.y_scores, list_name="plain", width=x.shape[1])
 with np.errstate(invalid="ignore", divide="ignore"):
     matrix = np.nan_to_num(np.corrcoef(np.hstack([x, y]), rowvar=False))
 units = [f"x{i}" for i in range(x.shape[1])] + [f"y{j}" for j in range(y.shape[1])]

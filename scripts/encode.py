@@ -1,4 +1,4 @@
-"""Train one autoencoder on one collection and encode it."""
+"""Train one autoencoder on one collection, encode it, and measure what it keeps of items that it was not shown."""
 
 from crosswalk.job import device, start
 
@@ -9,23 +9,49 @@ import time
 import torch
 
 from crosswalk import files, training
+from crosswalk.reconstruction import held_out_variance
 
 torch.set_num_threads(snakemake.threads)
-ids, vectors, _ = files.read_vectors(snakemake.input.vectors)
+table = files.read_parquet(snakemake.input.rows)
+ids, vectors, _ = files.read_vectors(snakemake.input.vectors, ids=table["id"])
 encoder, dim, seed = snakemake.wildcards.encoder, int(snakemake.wildcards.dim), int(snakemake.wildcards.seed)
-log.info("training %s with %d units on %d rows of %d, seed %d", encoder, dim, *vectors.shape, seed)
+settings = {"encoder": encoder, "dim": dim, "seed": seed, "device": device(snakemake), **snakemake.params.settings}
 
 began = time.perf_counter()
-trained = training.train(
-    vectors, encoder=encoder, dim=dim, seed=seed, device=device(snakemake), **snakemake.params.settings
-)
+trained, codes, first = training.train_texts(table["text"], vectors, **settings)
 last = trained.history.iloc[-1]
 log.info(
-    "loss %.4f, explained variance %.3f, dead units %d of %d, %.1f s",
-    last.loss, last.explained_variance, last.dead_units, dim, time.perf_counter() - began,
+    "%s with %d units on %d distinct texts of %d rows, seed %d: loss %.4f, explained variance %.3f, %d dead, %.1f s",
+    encoder, dim, len(first), len(ids), seed, last.loss, last.explained_variance, last.dead_units,
+    time.perf_counter() - began,
 )  # fmt: skip
-
 training.save(snakemake.output.model, trained)
 metadata = {"encoder": encoder, "dim": dim, "seed": seed}
-files.write_vectors(snakemake.output.codes, ids, training.encode(trained, vectors), column="code", metadata=metadata)
+files.write_vectors(snakemake.output.codes, ids, codes, column="code", metadata=metadata)
 files.write_csv(snakemake.output.history, trained.history)
+
+
+def restore(train, held):
+    other = training.train(train, **settings)
+    return training.standardise(train, other.mean, other.scale), *training.restore(other, held)
+
+
+scores = held_out_variance(vectors[first], table["group"].to_numpy()[first], restore, dim=dim, seed=seed)
+files.write_json(
+    snakemake.output.scores,
+    {
+        **scores,
+        "rows": len(ids),
+        "texts": len(first),
+        "units": dim,
+        "dead_units": int(last.dead_units),
+        "explained_variance": float(last.explained_variance),
+    },
+)
+if scores["folds"]:
+    log.info(
+        "of unseen items %.3f of the variance, as many principal components %.3f",
+        scores["held_out"], scores["pca_held_out"],
+    )  # fmt: skip
+else:
+    log.warning("too few items to hold some out from an encoder of %d units", dim)

@@ -4,7 +4,7 @@ from crosswalk.job import start
 
 log = start(snakemake)
 
-from crosswalk.canonical import principal_components
+from crosswalk.components import principal_components
 from crosswalk.files import read_vectors, write_vectors
 
 ids, embeddings, _ = read_vectors(snakemake.input.vectors)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from crosswalk.canonical import principal_components
+from crosswalk.components import principal_components
 from crosswalk.limits import FEWEST_ANCHORS
 from crosswalk.procrustes import Transform, best_of, choose_map, fit_as, ranks_of, unit
 from crosswalk.self_learning import best_start, csls, learn, spaces, start_similarities, unsupervised

@@ -1,11 +1,9 @@
 """What can only be checked once all collections are drawn, and should be before anything is embedded or paid for."""
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crosswalk.errors import UserError
-from crosswalk.items import dependent
+from crosswalk.item_table import item_table
 from crosswalk.known_pairs import read_anchors, read_truth
 from crosswalk.labels import labelled
 from crosswalk.limits import LEAST_ITEMS, LEAST_ITEMS_A_FOLD, ROWS_PER_UNIT
@@ -14,32 +12,37 @@ from crosswalk.links import show
 BATCH = 10_000  # texts looked at once
 
 
-def check(tables, *, links, contrasts=None, relations=None, matchings=None, units=None):
+def check(tables, *, links, contrasts=None, relations=None, matchings=None, units=None, preambles=None):
     """Check collections against one another and against what the steps below need.
 
     tables: dict of collection to the path of its table; links: dict of collection to the collection it links to;
-    contrasts: dict of collection to its `contrast`; relations: dict of relation to its x, y and folds;
-    matchings: dict of matching to its entry in the config; units: dict of collection to the units of its largest
-    encoder.
+    contrasts: dict of collection to its `contrast`; relations: dict of relation to its x, y, folds and
+    covariates; matchings: dict of matching to its entry in the config; units: dict of collection to the units of its
+    largest encoder; preambles: dict of collection to what stands before every text.
     Returns dict of collection to its number of rows. Raises UserError that lists every fault: ids that are not unique,
-    empty texts, too few items, distinct texts, rows for the encoder or items and blocks for the folds, labels that no
-    row carries, groups that are no item of the other collection, and matchings that cannot be done with these rows.
+    empty texts, too few items, distinct texts, rows for the encoder or items and blocks for the folds, covariates that
+    cannot be taken out, labels that no row carries, groups that are no item of the other collection, and
+    matchings that cannot be done with these rows.
     """
-    faults, ids, groups = [], {}, {}
+    faults, ids, groups, broken = [], {}, {}, set()
     for name, path in tables.items():
         table = pq.read_table(path, columns=["id", "group"])
         ids[name], groups[name] = table["id"].to_pylist(), set(table["group"].to_pylist())
         faults += _collection_faults(name, path, ids[name], groups[name], (units or {}).get(name, 0))
+        if len(set(ids[name])) < len(ids[name]):
+            broken.add(name)
         if contrast := (contrasts or {}).get(name):
             faults += _contrast_faults(name, path, contrast)
     for name, other in links.items():
         if lost := groups[name] - set(ids[other]):
+            broken.add(name)
             faults.append(
                 f"{tables[name]}: rows belong to items that {tables[other]} lacks ({show(sorted(lost))}). "
                 "One of the two files is of an earlier run: delete both and run again."
             )
     for name, relation in (relations or {}).items():
-        faults += _fold_faults(name, relation, tables, groups)
+        if not broken & {relation["x"], relation["y"]}:
+            faults += _item_faults(name, relation, tables, preambles)
     for name, matching in (matchings or {}).items():
         faults += _match_faults(f"match.{name}", matching, ids)
     if faults:
@@ -82,21 +85,30 @@ def _contrast_faults(name, path, contrast):
     return []
 
 
-def _fold_faults(name, relation, tables, groups):
-    """Faults of a relation whose items cannot be parted into as many folds as asked for."""
+def _item_faults(name, relation, tables, preambles):
+    """Faults of a relation whose items cannot be parted into folds, or whose covariates cannot be taken out."""
     x, y, folds = relation["x"], relation["y"], relation["folds"]
-    blocked = "block" in pq.read_schema(tables[x]).names
-    table = pq.read_table(tables[x], columns=["id", "text", *(["block"] if blocked else [])])
-    table = table.filter(pc.is_in(table["id"], value_set=pa.array(groups[y], pa.string())))
-    named = table["block" if blocked else "id"].to_pylist()
-    blocks = len(set(dependent(table["text"].to_pylist(), named))) if named else 0
+    listed = [f"{side}.{own}" for side in "xy" for own in relation.get("covariates", {}).get(side, ())]
     cure = f"Lower relate.{name}.folds, or draw more items (collections.{x}.sample.n)."
-    if blocks < folds:
-        what = f"blocks (collections.{x}.block)" if blocked else f"different texts of {x}"
-        return [f"relate.{name}.folds: {blocks} {what} cannot make {folds} folds. {cure}"]
-    if len(table) < LEAST_ITEMS_A_FOLD * folds:
+    try:
+        _, facts = item_table(
+            tables[x],
+            tables[y],
+            name=name,
+            collections=(x, y),
+            preambles=[(preambles or {}).get(side, "") for side in (x, y)],
+            listed=listed,
+            folds=folds,
+        )
+    except UserError as error:
+        return [str(error)]
+    if facts["blocks"] < folds:
+        levels = [f"collections.{relation[side]}.block" for side, own in facts["levels"].items() if own]
+        what = f"blocks ({', '.join(levels)})" if levels else f"groups of items without a text in common ({x}, {y})"
+        return [f"relate.{name}.folds: {facts['blocks']} {what} cannot make {folds} folds. {cure}"]
+    if facts["items"] < LEAST_ITEMS_A_FOLD * folds:
         return [
-            f"relate.{name}.folds: {len(table)} items of {x} have rows in {y}, too few for {folds} folds of "
+            f"relate.{name}.folds: {facts['items']} items of {x} have rows in {y}, too few for {folds} folds of "
             f"{LEAST_ITEMS_A_FOLD} items or more on average. {cure}"
         ]
     return []

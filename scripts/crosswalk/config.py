@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker, validators
 
+from crosswalk.covariates import BUILT_IN, RESERVED
 from crosswalk.errors import UserError
 from crosswalk.limits import ROWS_PER_UNIT, encoded, largest_encoder
 from crosswalk.match_config import match_faults
@@ -133,8 +134,8 @@ def _collection_faults(name, collections, root):
             )
         if collection["sample"] != {"n": None, "order": "random"}:
             faults.append(f"{at}.sample: rows of a linked collection are drawn by link.take; remove `sample`")
-    same = {"id": collection["id"], "group": link["on"] if link else collection["id"], "block": collection["block"]}
-    for column in sorted({"id", "group", "text", "block"} & set(collection["keep"])):
+    same = {"id": collection["id"], "group": link["on"] if link else collection["id"]}
+    for column in sorted(column for column in collection["keep"] if RESERVED.fullmatch(column)):
         if same.get(column) != column:
             faults.append(f"{at}.keep: '{column}' is a name the tables use themselves; rename the column in the source")
     return faults
@@ -167,6 +168,7 @@ def _relation_faults(at, relation, config):
             f"{at}: collection '{relation['y']}' is not linked to '{relation['x']}'; "
             f"add collections.{relation['y']}.link with `to: {relation['x']}` and `on:` the column that holds its id"
         ]
+    faults = _search_faults(at, relation, collections)
     x, y = (embedding_of(config, relation[side]) for side in ("x", "y"))
     if space(x) != space(y):
         own = " and ".join(
@@ -174,8 +176,31 @@ def _relation_faults(at, relation, config):
             for side in ("x", "y")
             if "embedding" in collections[relation[side]]
         )
-        return [
+        faults.append(
             f"{at}: '{relation['x']}' is embedded by {title(x)} and '{relation['y']}' by {title(y)}, but echo and "
             f"retrieval compare both sides in one space; change or remove {own}"
+        )
+    return faults
+
+
+def _search_faults(at, relation, collections):
+    """Faults of what a relation asks for besides its two sides."""
+    faults = []
+    for side in "xy":
+        own = collections[relation[side]]
+        known = [*own["keep"], *([own["contrast"]["column"]] if "contrast" in own else []), *BUILT_IN]
+        faults += [
+            f"{at}.covariates.{side}: '{name}' is not kept (collections.{relation[side]}.keep){near(name, known)}"
+            for name in relation["covariates"][side]
+            if name not in known
         ]
-    return []
+    for i, entry in enumerate(relation["focus"]):
+        if not entry:
+            faults.append(f"{at}.focus[{i}]: it has no phrase; give `phrase`, or `x`, or `y`, or both of these")
+        elif "phrase" in entry and len(entry) > 1:
+            faults.append(f"{at}.focus[{i}]: `phrase` is asked of both sides by itself; give it alone, or `x` and `y`")
+    if relation["method"] == "as_published":
+        asked = [f"{at}.focus"] * bool(relation["focus"])
+        asked += [f"{at}.covariates"] * any(relation["covariates"].values())
+        faults += [f"{key}: as_published knows none; remove it, or the method" for key in asked]
+    return faults

@@ -1,6 +1,6 @@
-"""The autoencoders: a dense one as the notebook published it and a sparse one after Gao et al. (2024).
+"""The autoencoders: dense as the notebook published it, sparse after Gao et al. (2024), linear, and independent.
 
-Both are `encoder` (width -> dim), an activation, and a linear `decoder` (dim -> width). A class added here and
+All are `encoder` (width -> dim), an activation, and a linear `decoder` (dim -> width). A class added here and
 listed in `ENCODERS` can be trained, saved and swept like the rest.
 """
 
@@ -11,7 +11,7 @@ from torch import nn
 
 
 class _Autoencoder(nn.Module):
-    """What both kinds share; a kind says what `activate` does with the pre-activations.
+    """What all kinds share; a kind says what `activate` does with the pre-activations.
 
     width: length of an input row; dim: number of units; generator: torch.Generator of the initial weights, on the CPU.
     The initial weights are those of `nn.Linear`, drawn without touching torch's global generator.
@@ -63,6 +63,21 @@ class _Autoencoder(nn.Module):
         constant = len(x) * (bias @ bias) - 2 * (x.sum(0) @ bias) + 2 * (codes.sum(0) @ (weight.T @ bias))
         return total + constant + ((codes.T @ codes) * (weight.T @ weight)).sum() - 2 * (codes * back).sum(), codes
 
+    def nested_error(self, x, total, prefixes):
+        """`squared_error`, and the mean of the errors that the first units alone would leave, for each of `prefixes`.
+
+        prefixes: rising numbers of units, the last one `dim`. The products are those of `squared_error`, summed in
+        parts. Returns both sums (scalars, differentiable) and the codes.
+        """
+        weight, bias = self.decoder.weight, self.decoder.bias
+        z, back = (x @ torch.cat([self.encoder.weight.T, weight], 1)).split(self.dim, 1)
+        codes = self.activate(z + self.shift())
+        alone = 2 * codes.sum(0) * (weight.T @ bias) - 2 * (codes * back).sum(0)
+        between = (codes.T @ codes) * (weight.T @ weight)
+        constant = total + len(x) * (bias @ bias) - 2 * (x.sum(0) @ bias)
+        errors = [constant + alone[:m].sum() + between[:m, :m].sum() for m in prefixes]
+        return errors[-1], torch.stack(errors).mean(), codes
+
 
 class Dense(_Autoencoder):
     """Linear, ReLU, Sigmoid, Linear: the notebook's autoencoder. A unit that is off reads .5."""
@@ -73,25 +88,43 @@ class Dense(_Autoencoder):
         return torch.sigmoid(torch.relu(z))
 
 
+class Linear(_Autoencoder):
+    """Linear, Linear: learns the space of as many principal components, its units anywhere within (Baldi and Hornik,
+    1989). Codes have either sign. The decoder starts as the encoder's transpose, with atoms of unit norm."""
+
+    def __init__(self, width, dim, *, generator=None):
+        super().__init__(width, dim, generator=generator)
+        _tie(self)
+
+    def activate(self, z):
+        return z
+
+    def fired(self, codes):
+        return codes != 0
+
+
+class Independent(Linear):
+    """Independent components, which `crosswalk.independent` finds without gradients, in the frame of the rest."""
+
+
 class TopK(_Autoencoder):
     """k-sparse autoencoder with unit-norm atoms (Gao et al., Scaling and evaluating sparse autoencoders, 2024).
 
     active: units of a row that may be on, 1 <= active <= dim; the rest are 0, and no code is negative.
+    matryoshka: whether the first quarter and the first half of the units are also trained to do alone, so that the
+    first units hold what is general (Bussmann et al., Learning multi-level features with matryoshka sparse
+    autoencoders, 2025).
     The decoder's columns ("atoms") have unit norm and the decoder starts as the encoder's transpose. `decoder.bias`
     is the pre-bias: taken from a row before it is encoded, added again after it is decoded.
     """
 
     floor = 0.0
 
-    def __init__(self, width, dim, *, active, generator=None):
+    def __init__(self, width, dim, *, active, matryoshka=False, generator=None):
         super().__init__(width, dim, generator=generator)
-        self.active = active
-        with torch.no_grad():
-            self.decoder.weight.copy_(self.encoder.weight.T)
-            self.normalise()
-            self.encoder.weight.copy_(self.decoder.weight.T)
-            self.encoder.bias.zero_()
-            self.decoder.bias.zero_()
+        self.active, self.matryoshka = active, matryoshka
+        self.prefixes = sorted({max(1, dim // 4), max(1, dim // 2), dim}) if matryoshka else [dim]
+        _tie(self)
 
     def shift(self):
         return self.encoder.bias - self.encoder.weight @ self.decoder.bias
@@ -103,7 +136,7 @@ class TopK(_Autoencoder):
     @torch.no_grad()
     def normalise(self):
         """Give every atom unit norm again; call after each step."""
-        self.decoder.weight /= torch.linalg.vector_norm(self.decoder.weight, dim=0).clamp_min(1e-12)
+        _normalise(self.decoder.weight)
 
     @torch.no_grad()
     def straighten(self):
@@ -124,5 +157,31 @@ class TopK(_Autoencoder):
         revived = torch.zeros_like(z).scatter(1, kept.indices, kept.values)
         return (residual - revived @ self.decoder.weight.T).square().sum() / residual.square().sum().clamp_min(1e-12)
 
+    @torch.no_grad()
+    def reinitialise(self, unit, row, residual, strength):
+        """Let `unit` read what the others leave of a row.
 
-ENCODERS = {"dense": Dense, "topk": TopK}
+        row, residual: float32 (width,), the row and what its reconstruction lacks; strength: the unit's
+        pre-activation of the row, above 0 and among its `active` largest for the unit to be on.
+        """
+        atom = residual / torch.linalg.vector_norm(residual)
+        self.decoder.weight[:, unit] = atom
+        self.encoder.weight[unit] = atom
+        self.encoder.bias[unit] = strength - atom @ (row - self.decoder.bias)
+
+
+@torch.no_grad()
+def _tie(model):
+    """Start with atoms of unit norm, an encoder that is the decoder's transpose, and no biases."""
+    model.decoder.weight.copy_(model.encoder.weight.T)
+    _normalise(model.decoder.weight)
+    model.encoder.weight.copy_(model.decoder.weight.T)
+    model.encoder.bias.zero_()
+    model.decoder.bias.zero_()
+
+
+def _normalise(weight):
+    weight /= torch.linalg.vector_norm(weight, dim=0).clamp_min(1e-12)
+
+
+ENCODERS = {"dense": Dense, "topk": TopK, "linear": Linear, "ica": Independent}

@@ -96,19 +96,6 @@ def write_tensors(path, tensors):
         file.write(save({name: np.ascontiguousarray(value) for name, value in sorted(tensors.items())}))
 
 
-def write_candidates(output, tests, x_scores, y_scores):
-    """Write what a search tested: the table, and the scores of the items for each candidate.
-
-    output: has the paths `tests`, `x_scores`, `y_scores`; tests: m rows; x_scores, y_scores: (n, m).
-    The files of scores have a row for each candidate, of which there may be none. Returns the names of the rows.
-    """
-    names = [str(i) for i in range(len(tests))]
-    write_csv(output.tests, tests)
-    write_vectors(output.x_scores, names, x_scores.T, column="score")
-    write_vectors(output.y_scores, names, y_scores.T, column="score")
-    return names
-
-
 def read_vectors(path, *, ids=None):
     """Read what `write_vectors` wrote, without copying it into memory.
 

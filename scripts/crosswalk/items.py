@@ -1,12 +1,12 @@
 """The item (book, function, work) as the unit of analysis: averages, folds and shuffles that respect it."""
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
+from crosswalk.covariates import Nuisance, chosen
 from crosswalk.errors import UserError
 from crosswalk.files import read_parquet, read_vectors
-from crosswalk.limits import LEAST_ITEMS
 
 LIKE_SIZE = 2  # blocks of up to this many times the smallest one's size trade places with it
 LEAST_BLOCKS = 8  # fewer would trade places in too few ways
@@ -80,43 +80,83 @@ class BlockShuffle:
             self._strata[-1] += stratum
         else:
             self._strata.append(stratum)
+        self._sizes = [
+            (np.array([len(own) for own in s]), np.array([own[0] for own in s]), np.concatenate(s))
+            for s in self._strata
+        ]
 
     def __call__(self, rng):
         """Return intp (n,): for each item, the item whose other side it is given."""
         given = np.empty(self._count, dtype=np.intp)
-        for stratum in self._strata:
-            for block, other in zip(stratum, rng.permutation(len(stratum)), strict=True):
-                given[block] = np.resize(rng.permutation(stratum[other]), len(block))
+        for stratum, (sizes, first, rows) in zip(self._strata, self._sizes, strict=True):
+            order = rng.permutation(len(stratum))
+            alone = sizes[order] == 1  # most blocks are single items, which need no shuffle of their own
+            given[rows[np.repeat(alone, sizes)]] = np.repeat(first[order[alone]], sizes[alone])
+            for at in np.flatnonzero(~alone):
+                given[stratum[at]] = np.resize(rng.permutation(stratum[order[at]]), len(stratum[at]))
         return given
 
 
-def dependent(texts, blocks):
-    """Join blocks that share a text: copies of an item tell nothing new, and must not be split from it.
+def prepared_items(
+    items, x_rows, y_rows, x_vectors, y_vectors, *, covariates=(), remove=None, fold_count=None, seed=None
+):
+    """The two sides of a link, one row for each item that has both, ready to be searched.
 
-    texts, blocks: n strings and n labels. Texts count as the same if they differ in case or white space alone.
-    Returns intp (n,), labels of the joined blocks.
+    items: path of the table that `item_table.item_table` made; x_rows, y_rows: paths of the collections; x_vectors,
+    y_vectors: paths of their embeddings or encodings; covariates: names such as "x.length" of what is taken out of
+    both sides, in each fold by itself, which needs fold_count and seed, those of the search; remove: None, an
+    orthonormal basis (d, k), or a function that makes one of x (n, d_x) alone, to be projected out of y.
+    Returns ids (n str), blocks (intp (n,)), x (n, d_x) and y (n, d_y), float64: y is the mean over the item's rows,
+    first the covariates go, then what is to be removed. Raises UserError if a file is of another version of the
+    collection, ValueError for a covariate that the table lacks. No step sees which x belongs to which y, but for what
+    the covariates say of both.
     """
-    _, block = np.unique(np.asarray(blocks), return_inverse=True)
-    _, text = np.unique([" ".join(text.split()).casefold() for text in texts], return_inverse=True)
-    nodes = block.max() + 1 + text.max() + 1
-    edges = coo_array((np.ones(len(block)), (block, block.max() + 1 + text)), shape=(nodes, nodes))
-    return connected_components(edges, directed=False)[1][block]
+    table = pq.read_table(items, columns=["id", "block"]).to_pydict()
+    ids, blocks = np.array(table["id"], dtype=object), np.array(table["block"], np.intp)
+    x_ids = pq.read_table(x_rows, columns=["id"])["id"].to_numpy()
+    y_table = pq.read_table(y_rows, columns=["id", "group"])
+    _, x, _ = read_vectors(x_vectors, ids=x_ids)
+    _, y, _ = read_vectors(y_vectors, ids=y_table["id"].to_numpy())
+    both = np.isin(x_ids.astype(str), ids.astype(str))
+    if not np.array_equal(x_ids[both], ids):
+        raise UserError(f"{items}: its items are not those of {x_rows}. Delete the file and run again.")
+    x, y = np.asarray(x[both], np.float64), average_by_group(y, y_table["group"].to_numpy(), ids)
+    if out := nuisance(items, covariates, fold_count=fold_count, seed=seed):
+        x, y = out(x), out(y)
+    if remove is not None:
+        basis = remove(x) if callable(remove) else np.asarray(remove, np.float64)
+        with threadpool_limits(1):
+            y = y - (y @ basis) @ basis.T
+    return ids, blocks, x, y
 
 
-def linked_items(x_rows, y_rows, x_vectors, y_vectors):
-    """The two sides of a link, one row for each item that has both.
+def nuisance(items, covariates, *, fold_count, seed):
+    """What takes the covariates out of a row for each item; None without covariates.
 
-    x_rows, y_rows: paths of collections; x_vectors, y_vectors: paths of their embeddings or encodings.
-    Returns ids (n str), blocks (n labels, see `dependent`), x (n, d_x) and y (n, d_y), the mean over the rows linked to
-    the item. Raises UserError if fewer than 10 items have both.
+    items, covariates, fold_count, seed: as in `prepared_items`. Returns Nuisance, for `Worlds`: a shuffled world wants
+    them taken out again.
     """
-    x_table, y_table = read_parquet(x_rows), read_parquet(y_rows)
-    _, x, _ = read_vectors(x_vectors, ids=x_table["id"])
-    _, y, _ = read_vectors(y_vectors, ids=y_table["id"])
-    both = x_table["id"].isin(y_table["group"]).to_numpy()
-    if both.sum() < LEAST_ITEMS:
-        raise UserError(f"{both.sum()} items of {x_rows} have rows in {y_rows}; {LEAST_ITEMS} are needed. Draw more.")
-    ids = x_table["id"].to_numpy()[both]
-    named = x_table["block" if "block" in x_table else "id"].to_numpy()[both]
-    blocks = dependent(x_table["text"].to_numpy()[both], named)
-    return ids, blocks, np.asarray(x[both], np.float64), average_by_group(y, y_table["group"].to_numpy(), ids)
+    if not covariates:
+        return None
+    if fold_count is None or seed is None:
+        raise ValueError("covariates are taken out in each fold: fold_count and seed are needed")
+    columns = chosen(pq.read_schema(items).names, covariates)
+    if lost := [name for name in covariates if not chosen(columns, [name])]:
+        raise ValueError(f"{items} has no covariate {', '.join(lost)}")
+    table = read_parquet(items)
+    return Nuisance(table[columns].to_numpy(), folds(table["block"].to_numpy(), fold_count, seed=seed))
+
+
+class Worlds:
+    """Shuffled worlds of one side: whole blocks are given to blocks, and covariates taken out again.
+
+    blocks: n labels; nuisance: None or Nuisance. Called with values (n, ...) and a Generator, returns the values of
+    the items that each item is given. Without covariates these are values[BlockShuffle(blocks)(rng)], to the byte.
+    """
+
+    def __init__(self, blocks, nuisance=None):
+        self._shuffle, self._nuisance = BlockShuffle(blocks), nuisance
+
+    def __call__(self, values, rng):
+        world = values[self._shuffle(rng)]
+        return world if self._nuisance is None else self._nuisance(world)

@@ -45,14 +45,17 @@ class Pairs:
     null: np.ndarray
 
 
-def unit_pairs(x, y, blocks, *, count=40, fold_count=5, permutations=1000, bootstrap=1000, seed=0):
+def unit_pairs(x, y, blocks, *, count=40, fold_count=5, permutations=1000, bootstrap=1000, seed=0, nuisance=None):
     """Choose the pairs of units that go together most and measure each on items that did not choose.
 
     x: (n, p) codes of the items; y: (n, q) codes, averaged for each item; blocks: n labels of items that depend on one
-    another; count: pairs that are measured, at most.
+    another; count: pairs that are measured, at most; nuisance: None or `covariates.Nuisance`, what is taken out of the
+    ranks of either side, and again in every world.
     Returns Pairs. Units that are constant among the choosing items are never chosen, so there may be no pair.
     """
     x, y = _ranks(x), _ranks(y)
+    if nuisance is not None:
+        x, y = nuisance(x), nuisance(y)
     fold = folds(blocks, fold_count, seed=seed)
     held_out = measuring(fold)
     i, j, sign = _strongest(x[~held_out], y[~held_out], count)
@@ -62,9 +65,8 @@ def unit_pairs(x, y, blocks, *, count=40, fold_count=5, permutations=1000, boots
     r = fold_correlations(u[measured], v[measured], one, folds=1)[0]
     order = np.argsort(-r, kind="stable")
     i, j, sign, u, v, r = i[order], j[order], sign[order], u[:, order], v[:, order], r[order]
-    shuffle, rng = BlockShuffle(own), np.random.default_rng([seed, 1])
-    worlds = (shuffle(rng) for _ in range(WORLDS * permutations))
-    null = [fold_correlations(u[measured], v[measured][given], one, folds=1)[0] for given in worlds] if len(r) else []
+    worlds = _worlds(v, measured, own, count=WORLDS * permutations, seed=[seed, 1], nuisance=nuisance)
+    null = [fold_correlations(u[measured], given, one, folds=1)[0] for given in worlds] if len(r) else []
     low, high = bootstrap_intervals(
         u[measured], v[measured], one, own, folds=1, resamples=bootstrap, seed=[seed, 2]
     )  # fmt: skip
@@ -86,6 +88,17 @@ def unit_pairs(x, y, blocks, *, count=40, fold_count=5, permutations=1000, boots
 def measuring(fold):
     """Which items measure the pairs that the others choose: bool (n,), from folds numbered from 0."""
     return fold < max(round(MEASURED * (fold.max() + 1)), 1)
+
+
+def _worlds(v, measured, blocks, *, count, seed, nuisance):
+    """Yield the ranks of the measuring items, shuffled among them, and the covariates taken out again."""
+    shuffle, rng, whole = BlockShuffle(blocks), np.random.default_rng(seed), v.copy()
+    for _ in range(count):
+        given = v[measured][shuffle(rng)]
+        if nuisance is not None:
+            whole[measured] = given
+            given = nuisance(whole)[measured]
+        yield given
 
 
 def _strongest(x, y, count):

@@ -1,6 +1,7 @@
 """Which rows of a source make a collection: those that meet its conditions, have the links asked for, and are drawn."""
 
 import logging
+import re
 from array import array
 
 import msgspec
@@ -12,7 +13,7 @@ from crosswalk.errors import UserError
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20  # keys counted at once
-RESERVED = ("id", "group", "text", "block")
+RESERVED = re.compile("id|group|text|block_[0-9]+")
 
 
 def count_links(source, settings, *, name="", tally=None):
@@ -45,7 +46,7 @@ def count_links(source, settings, *, name="", tally=None):
 
 
 def sample(source, settings, *, name, seed, out, at_least=None, target=None, link_counts=None):
-    """Draw a collection and write it as a Parquet table of strings: id, group, text, block if set, kept columns.
+    """Draw a collection and write it as a Parquet table of strings: id, group, text, block_1, ... if set, kept columns.
 
     source: path or list of paths; settings: the collection's settings, with its `source` for format and threshold;
     name: its name, for messages; seed: integer; out: path of the table;
@@ -148,16 +149,22 @@ def _needed(settings):
     """Every column of the source that the settings name."""
     named = [settings["id"]] if settings["id"] is not None else []
     used = [*named, *settings["text"]["columns"], *(settings.get("where") or {}), *_only_kept(settings)]
-    link, block = settings.get("link"), settings.get("block")
-    return [*used, *([link["on"]] if link else []), *([block] if block else [])]
+    link = settings.get("link")
+    return [*used, *([link["on"]] if link else []), *_blocks(settings)]
 
 
 def _only_kept(settings):
     """Columns that are stored and not looked at before a row is drawn."""
-    link, block = settings.get("link"), settings.get("block")
-    seen = {settings["id"], *settings["text"]["columns"], *(settings.get("where") or {}), block}
+    link = settings.get("link")
+    seen = {settings["id"], *settings["text"]["columns"], *(settings.get("where") or {}), *_blocks(settings)}
     seen |= {link["on"]} if link else set()
     return [column for column in _kept(settings) if column not in seen]
+
+
+def _blocks(settings):
+    """The columns of coarser groups, finest first."""
+    block = settings.get("block") or []
+    return [block] if isinstance(block, str) else block
 
 
 def _kept(settings):
@@ -167,11 +174,11 @@ def _kept(settings):
 
 def _columns(name, settings):
     """The columns of the table, and of those the ones stored from the row under their own name."""
-    link, block = settings.get("link"), settings.get("block")
-    own = ["id", "group", "text", *(["block"] if block else [])]
-    same = {"id": settings["id"], "group": link["on"] if link else settings["id"], "block": block}
+    link = settings.get("link")
+    own = ["id", "group", "text", *(f"block_{i}" for i, _ in enumerate(_blocks(settings), 1))]
+    same = {"id": settings["id"], "group": link["on"] if link else settings["id"]}
     kept = [column for column in _kept(settings) if same.get(column) != column]
-    if clash := [column for column in kept if column in RESERVED]:
+    if clash := [column for column in kept if RESERVED.fullmatch(column)]:
         raise UserError(
             f'collections.{name}.keep: "{clash[0]}" is a column that every collection has with a meaning of its own. '
             "Rename the column in the source, or leave it out."
@@ -182,10 +189,8 @@ def _columns(name, settings):
 def _record(passed, group, settings, kept):
     """What is held of a row until the draw is over."""
     group = group or passed.id
-    block = settings.get("block")
     values = [passed.id, group, passed.text]
-    if block:
-        values.append(texts.stored(passed.row.get(block)) or group)
+    values += [texts.stored(passed.row.get(column)) or None for column in _blocks(settings)]
     return passed.cut, values + [texts.stored(passed.row.get(column)) for column in kept]
 
 

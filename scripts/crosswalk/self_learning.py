@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from crosswalk.canonical import principal_components
+from crosswalk.components import principal_components
 from crosswalk.procrustes import Transform, procrustes, unit
 
 log = logging.getLogger(__name__)

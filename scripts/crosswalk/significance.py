@@ -69,39 +69,99 @@ def false_discovery_rate(p):
     return q
 
 
-def bootstrap_intervals(u, v, fold, blocks, *, folds, resamples, seed, level=0.95):
-    """Percentile interval of the fold-averaged correlation, by resampling whole blocks inside each fold.
+def bootstrap_intervals(u, v, fold, blocks, *, folds, resamples, seed, level=LEVEL):
+    """Symmetric studentised bootstrap interval (Hall, 1988) of the fold-averaged correlation, on Fisher's scale (1921).
 
-    u, v: (n, m) held-out scores; fold: intp (n,); blocks: n labels. Returns low (m,), high (m,).
+    u, v: (n, m) held-out scores; fold: intp (n,); blocks: n labels, resampled whole inside each fold. What it covers is
+    the mean over the folds of the correlation that each fold's own axis, fixed, has on fresh items. Percentiles of
+    resampled correlations, which are simpler, cover it in 82 to 95 % of worlds where folds are small, scores skewed or
+    units sparse; measured in its own standard error, which each resample has too, 93 to 98 %, more with few blocks.
+    Returns low (m,), high (m,), around the correlation; both are the correlation where it does not vary.
     """
     rng = np.random.default_rng(seed)
-    total = np.zeros((resamples, u.shape[1]))
+    whole, drawn = np.zeros((2, 1, u.shape[1])), np.zeros((2, resamples, u.shape[1]))
     for f in range(folds):
         rows = np.flatnonzero(fold == f)
         _, codes = np.unique(np.asarray(blocks)[rows], return_inverse=True)
-        count = codes.max() + 1
-        weights = rng.multinomial(count, np.full(count, 1 / count), size=resamples)[:, codes].astype(np.float64)
-        a, b = u[rows] - u[rows].mean(0), v[rows] - v[rows].mean(0)
-        n = weights.sum(1, keepdims=True)
-        mean_a, mean_b = weights @ a / n, weights @ b / n
-        covariance = weights @ (a * b) / n - mean_a * mean_b
-        variance = (weights @ (a * a) / n - mean_a**2) * (weights @ (b * b) / n - mean_b**2)
-        safe = variance > 1e-24
-        r = np.zeros_like(covariance)
-        np.divide(covariance, np.sqrt(variance, where=safe, out=np.ones_like(variance)), out=r, where=safe)
-        total += len(rows) * r
-    total /= len(u)
-    tail = 100 * (1 - level) / 2
-    return tuple(np.percentile(total, [tail, 100 - tail], axis=0))
+        count, share = codes.max() + 1, len(rows) / len(u)
+        weights = rng.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
+        sums = _block_sums(u[rows], v[rows], codes, count)
+        with threadpool_limits(1):
+            r, variance = _correlation_and_variance(sums, np.ones((1, count)))
+            whole += share * r, share**2 * variance * count / max(count - 1, 1)
+            r, variance = _correlation_and_variance(sums, weights)
+            drawn += share * r, share**2 * variance
+    (z, error), (drawn_z, drawn_error) = _on_fishers_scale(*whole), _on_fishers_scale(*drawn)
+    away = np.zeros_like(drawn_z)
+    np.divide(np.abs(drawn_z - z), drawn_error, out=away, where=drawn_error > 1e-9)
+    reach = np.quantile(away, level, axis=0) * error[0]
+    return np.tanh(z[0] - reach), np.tanh(z[0] + reach)
 
 
-def candidate_table(family, x_unit, y_unit, *, n, r, low, high, stability, null, pooled):
+def _block_sums(u, v, codes, count):
+    """Sums (6, count, m) over each block of u v, u, v, u u, v v and 1, of scores brought to mean 0 and spread 1."""
+    a, b = ((side - side.mean(0)) / np.where(side.std(0) > 1e-12, side.std(0), 1.0) for side in (u, v))
+    sums = np.zeros((6, count, u.shape[1]))
+    for total, values in zip(sums, (a * b, a, b, a * a, b * b, np.ones_like(a)), strict=True):
+        np.add.at(total, codes, values)
+    return sums
+
+
+def _correlation_and_variance(sums, weights):
+    """Correlation and its variance, (resamples, m) each, where block j counts weights[:, j] times.
+
+    The variance is that of the infinitesimal jackknife over blocks (Efron, 1982). An item's influence on a correlation
+    is a b - r (a a + b b) / 2 with standardised a and b, so that of a block is linear in the block's sums, and its
+    square in their products.
+    """
+    ab, a, b, aa, bb, n = (weights @ total for total in sums)
+    a, b = a / n, b / n
+    spread_a, spread_b = (np.sqrt(np.maximum(own, 0)) for own in (aa / n - a * a, bb / n - b * b))
+    safe = spread_a * spread_b > 1e-9
+    spread_a, spread_b = np.where(safe, spread_a, 1.0), np.where(safe, spread_b, 1.0)
+    r = np.where(safe, (ab / n - a * b) / (spread_a * spread_b), 0.0)
+    p, q, s = 1 / (spread_a * spread_b), r / (2 * spread_a**2), r / (2 * spread_b**2)
+    influence = [p, 2 * q * a - p * b, 2 * s * b - p * a, -q, -s, p * a * b - q * a * a - s * b * b]
+    variance = np.zeros_like(r)
+    for i in range(6):
+        for j in range(i, 6):
+            variance += (1 + (i < j)) * influence[i] * influence[j] * (weights @ (sums[i] * sums[j]))
+    return r, np.where(safe, np.maximum(variance, 0) / n**2, 0.0)
+
+
+def _on_fishers_scale(r, variance):
+    r = np.clip(r, -1 + 1e-9, 1 - 1e-9)
+    return np.arctanh(r), np.sqrt(variance) / (1 - r * r)
+
+
+def candidate_table(
+    family,
+    x_unit,
+    y_unit,
+    *,
+    n,
+    r,
+    low,
+    high,
+    stability,
+    null,
+    pooled,
+    blocks=None,
+    p=None,
+    p_max=None,
+    p_floor=None,
+):
     """One row for each candidate that a search tested.
 
     family: name of the search; x_unit, y_unit: (m,) numbers of the units; n: items behind r; r, low, high, stability:
-    (m,); null: r of all candidates in each shuffled world; pooled: whether candidates share one null.
-    Returns a DataFrame with `p` and, against the best of each world, `p_max`.
+    (m,); null: r of all candidates in each shuffled world; pooled: whether candidates share one null; blocks: how many
+    blocks the n items make, n if not given; p, p_max (m,) and p_floor, the least p-value possible, if the search has
+    counted them itself.
+    Returns a DataFrame with `p` and, against the best of each world, `p_max`. For `power.power_table` it has `null_sd`,
+    the spread of r in the shuffled worlds, that of its own or of all if they share one, `worlds`, `p_floor`, `blocks`.
     """
+    values = np.concatenate(null) if pooled and len(null) else np.asarray(null)
+    drawn = len(values) if len(np.atleast_1d(r)) else 0
     return pd.DataFrame(
         {
             "family": family,
@@ -111,9 +171,13 @@ def candidate_table(family, x_unit, y_unit, *, n, r, low, high, stability, null,
             "r": r,
             "r_low": low,
             "r_high": high,
-            "p": (pooled_p_values if pooled else own_p_values)(r, null),
-            "p_max": max_p_values(r, null),
+            "p": (pooled_p_values if pooled else own_p_values)(r, null) if p is None else p,
+            "p_max": max_p_values(r, null) if p_max is None else p_max,
             "stability": stability,
+            "null_sd": values.std(0) if len(values) else np.nan,
+            "worlds": len(null),
+            "p_floor": 1 / (1 + drawn) if p_floor is None else p_floor,
+            "blocks": n if blocks is None else blocks,
         }
     )
 

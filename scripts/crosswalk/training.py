@@ -1,9 +1,7 @@
-"""Training of an autoencoder on one collection: standardise, schedule, loop, history, and the file it is kept in."""
+"""Training of an autoencoder on one collection: distinct texts, standardised; and the file it is kept in."""
 
 import hashlib
 import json
-import logging
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,27 +10,20 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save as to_safetensors
 from torch import nn
-from tqdm import tqdm
 
 from crosswalk import files
+from crosswalk.descent import CHUNK, evaluate, fit, schedule
 from crosswalk.encoders import ENCODERS
 from crosswalk.errors import UserError
+from crosswalk.independent import independent_components
 from crosswalk.limits import ROWS_PER_UNIT
-
-logger = logging.getLogger(__name__)
-
-CHUNK = 8192  # rows held in memory at once outside the loop
-AUXILIARY = 1 / 32  # weight of the loss on dead units (Gao et al., 2024)
-WARM_UP = 0.05  # share of the steps in which the rate rises; then it falls to 0 along a line
-# Peak rates before scaling, the best of a few powers of two on the data of benchmarks/training.py and on smaller ones.
-DENSE_ENCODER_RATE, DENSE_DECODER_RATE, TOPK_RATE = 0.12, 0.6, 0.3
 
 
 @dataclass
 class Trained:
     """An autoencoder with what is needed to use it on raw rows.
 
-    model: Dense or TopK, on the CPU; mean, scale: float32 (width,) of the standardisation; seed: of the training;
+    model: one of `ENCODERS`, on the CPU; mean, scale: float32 (width,) of the standardisation; seed: of the training;
     history: DataFrame with one row per epoch, or None after `load`.
     """
 
@@ -43,36 +34,58 @@ class Trained:
     history: pd.DataFrame | None = None
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """Rows of a step, the rates of Adam for the two layers, and whether they stay as they are or rise and fall."""
+def train_texts(texts, vectors, **settings):
+    """Train on each distinct text once, so that neither copies of rows nor their order change what is learned.
 
-    batch_size: int
-    encoder_rate: float
-    decoder_rate: float
-    constant: bool
+    texts: N strings; vectors: float (N, width), the same for the same text; settings: see `train`.
+    Returns Trained, its codes of all rows, float32 (N, dim), the same to the byte for the same text, and first,
+    intp (n,), the first row of each distinct text in the order of the texts. Raises what `train` raises.
+    """
+    _, first, copy = np.unique(np.asarray(texts, dtype=object), return_index=True, return_inverse=True)
+    _check_rows(f"{len(first)} distinct texts", len(first), settings["dim"])
+    own = vectors[first]
+    trained = train(own, **settings)
+    return trained, encode(trained, own)[copy], first
 
 
-def train(x, *, encoder, dim, seed, epochs, batch_size=None, learning_rate=None, active=None, device="cpu"):
+def train(
+    x,
+    *,
+    encoder,
+    dim,
+    seed,
+    epochs,
+    batch_size=None,
+    learning_rate=None,
+    active=None,
+    matryoshka=False,
+    device="cpu",
+):
     """Fit an autoencoder to the standardised rows of `x`.
 
     x: float (n, width), finite; encoder: name in `ENCODERS`; dim: units; seed: of weights and shuffling, the same bytes
-    for the same seed and number of threads on one machine's CPU; epochs: passes over x; batch_size, learning_rate: see
-    `schedule`; active: units on at once in `topk`, by default a quarter of them and at most 8; device: "cpu" or "cuda".
+    for the same seed and number of threads on one machine's CPU; epochs: passes over x, at most so many for `ica`;
+    batch_size, learning_rate: see `descent.schedule`, unused by `ica`; active: units on at once in `topk`, by default a
+    quarter of them and at most 8; matryoshka: see `TopK`, unused by the others; device: "cpu" or "cuda".
     Returns Trained. Its history has the columns epoch (from 1), loss (what is minimised), reconstruction_error (mean
     squared error per element of the standardised data), explained_variance (1 - error / variance) and dead_units
     (units that were on in no row). All are running figures, of each row when its turn came, but the last epoch's,
-    which are measured once more on all rows with the final weights.
+    which are measured once more on all rows with the final weights. That of `ica` has a row for each step of its
+    search, with the negative of the units' mean negentropy as loss; the error does not change with the steps.
     Raises ValueError for x that is not finite, UserError for too few rows or impossible settings.
     """
     x = np.asarray(x)
     _check(x, encoder=encoder, dim=dim, active=active)
     mean, scale = moments(x)
-    model = build(encoder, x.shape[1], dim, active=active, seed=seed).to(device)
-    plan = schedule(*x.shape, encoder=encoder, dim=dim, batch_size=batch_size, learning_rate=learning_rate)
-    rows = torch.from_numpy(standardise(x, mean, scale)).to(device)
-    history = pd.DataFrame(list(fit(model, rows, plan, seed=seed, epochs=epochs)))
-    return Trained(model.cpu(), mean, scale, seed, history)
+    model = build(encoder, x.shape[1], dim, active=active, matryoshka=matryoshka, seed=seed)
+    standard = standardise(x, mean, scale)
+    if encoder == "ica":
+        history = _solve(model, standard, seed=seed, steps=epochs)
+    else:
+        rows = torch.from_numpy(standard).to(device)
+        plan = schedule(*x.shape, encoder=encoder, dim=dim, batch_size=batch_size, learning_rate=learning_rate)
+        history = list(fit(model.to(device), rows, plan, seed=seed, epochs=epochs))
+    return Trained(model.cpu(), mean, scale, seed, pd.DataFrame(history))
 
 
 def encode(trained, x):
@@ -104,105 +117,17 @@ def standardise(x, mean, scale):
     return ((np.asarray(x, dtype=np.float32) - mean) / scale).astype(np.float32, copy=False)
 
 
-def build(encoder, width, dim, *, active=None, seed=0):
+def restore(trained, x):
+    """Raw rows standardised, and their reconstruction; float (n, width) -> two float32 (n, width)."""
+    return standardise(x, trained.mean, trained.scale), decode(trained, encode(trained, x))
+
+
+def build(encoder, width, dim, *, active=None, matryoshka=False, seed=0):
     """An untrained autoencoder, its weights drawn by `seed`; see `train` for the parameters."""
-    options = {"active": active or max(1, min(8, dim // 4))} if encoder == "topk" else {}
-    return ENCODERS[encoder](width, dim, generator=torch.Generator().manual_seed(seed), **options)
-
-
-def schedule(n, width, *, encoder, dim, batch_size=None, learning_rate=None):
-    """Choose batch size and rates for `n` rows of `width` numbers.
-
-    batch_size: rows of a step; by default about a tenth of the rows, between 32 and 1,024, evened out so that no batch
-    is a remainder. learning_rate: a constant rate for all weights, as published; by default one rate for each layer
-    that rises and falls, scaled with the square root of a batch that is not the default. A dense decoder is fed by few
-    units between .5 and 1, so it needs far larger weights and a far larger rate than the encoder, which adds up a whole
-    row and would saturate: a rate of its own for each is what lets large batches learn fast.
-    """
-    target = min(1024, max(32, 2 ** round(math.log2(n / 10))))
-    even = math.ceil(n / max(1, round(n / target)))
-    batch_size = batch_size or even
-    if learning_rate is not None:
-        return Schedule(batch_size, learning_rate, learning_rate, constant=True)
-    scaled = math.sqrt(batch_size / even)
+    options = {}
     if encoder == "topk":
-        encoder_rate = decoder_rate = TOPK_RATE / math.sqrt(width)
-    else:
-        encoder_rate, decoder_rate = DENSE_ENCODER_RATE / math.sqrt(width), DENSE_DECODER_RATE / math.sqrt(dim)
-    return Schedule(batch_size, encoder_rate * scaled, decoder_rate * scaled, constant=False)
-
-
-def fit(model, x, plan, *, seed, epochs):
-    """Train `model` in place; yield one row of history, a dict, after each epoch.
-
-    model: as from `build`; x: float32 tensor (n, width), standardised, on the model's device; plan: Schedule.
-    """
-    # Not the seed of the weights itself, or the first shuffle would be made of the same numbers.
-    generator = torch.Generator().manual_seed(seed ^ 0x5EED)
-    adam = torch.optim.Adam(
-        [
-            {"params": list(model.encoder.parameters()), "peak": plan.encoder_rate, "lr": plan.encoder_rate},
-            {"params": list(model.decoder.parameters()), "peak": plan.decoder_rate, "lr": plan.decoder_rate},
-        ],
-        fused=True,
-    )
-    squares = torch.cat([part.square().sum(1) for part in x.split(CHUNK)])
-    variance = max(float(squares.double().sum()) / x.numel(), 1e-12)
-    sparse = hasattr(model, "dead_error")
-    steps, step = epochs * math.ceil(len(x) / plan.batch_size), 0
-    dead = torch.zeros(model.dim, dtype=torch.bool, device=x.device)
-    for epoch in tqdm(range(1, epochs + 1), desc="epochs", disable=None, leave=False):
-        fired, loss, error = torch.zeros_like(dead), 0.0, 0.0
-        revive = sparse and bool(dead.any())
-        for rows in torch.randperm(len(x), generator=generator).to(x.device).split(plan.batch_size):
-            step += 1
-            if not plan.constant:
-                factor = _factor(step, steps)
-                for group in adam.param_groups:
-                    group["lr"] = group["peak"] * factor
-            batch = x[rows]
-            squared, codes = model.squared_error(batch, squares[rows].sum())
-            objective = squared / batch.numel()
-            if sparse:
-                objective = objective / variance
-                if revive:
-                    objective = objective + AUXILIARY * model.dead_error(batch, codes, dead, max(1, model.dim // 2))
-            adam.zero_grad()
-            objective.backward()
-            if sparse:
-                model.straighten()
-            adam.step()
-            if sparse:
-                model.normalise()
-            fired |= model.fired(codes.detach()).any(0)
-            loss += objective.detach() * len(rows)
-            error += squared.detach()
-        dead = ~fired
-        loss, error = float(loss) / len(x), float(error) / x.numel()
-        if epoch == epochs:
-            error, dead = evaluate(model, x)
-            loss = error / variance if sparse else error
-        yield {
-            "epoch": epoch,
-            "loss": loss,
-            "reconstruction_error": error,
-            "explained_variance": 1 - error / variance,
-            "dead_units": int(dead.sum()),
-        }
-
-
-@torch.no_grad()
-def evaluate(model, x):
-    """Mean squared error per element of the reconstruction of `x`, a float, and the units off in all rows, bool (dim,).
-
-    x: float32 tensor (n, width), standardised.
-    """
-    error, fired = 0.0, torch.zeros(model.dim, dtype=torch.bool, device=x.device)
-    for part in x.split(CHUNK):
-        codes = model.encode(part)
-        fired |= model.fired(codes).any(0)
-        error += float((model.decode(codes) - part).square().sum(dtype=torch.float64))
-    return error / x.numel(), ~fired
+        options = {"active": active or max(1, min(8, dim // 4)), "matryoshka": matryoshka}
+    return ENCODERS[encoder](width, dim, generator=torch.Generator().manual_seed(seed), **options)
 
 
 def save(path, trained):
@@ -217,6 +142,8 @@ def save(path, trained):
         "active": getattr(model, "active", model.dim),
         "seed": trained.seed,
     }
+    if getattr(model, "matryoshka", False):
+        metadata["matryoshka"] = "yes"
     if trained.history is not None:
         metadata["history"] = hashlib.sha256(trained.history.to_csv(index=False).encode()).hexdigest()
     content = to_safetensors(tensors, metadata={key: str(value) for key, value in metadata.items()})
@@ -230,9 +157,46 @@ def load(path):
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     mean, scale = tensors.pop("mean").numpy(), tensors.pop("scale").numpy()
-    model = build(metadata["encoder"], int(metadata["width"]), int(metadata["dim"]), active=int(metadata["active"]))
+    model = build(
+        metadata["encoder"],
+        int(metadata["width"]),
+        int(metadata["dim"]),
+        active=int(metadata["active"]),
+        matryoshka="matryoshka" in metadata,
+    )
     model.load_state_dict(tensors)
     return Trained(model, mean, scale, int(metadata["seed"]))
+
+
+@torch.no_grad()
+def _solve(model, x, *, seed, steps):
+    """Set the weights of a model of independent components from standardised rows; the history, a list of dicts."""
+    for weight in model.parameters():
+        weight.zero_()
+    contrast = [0.0]
+    if x.any():
+        found = independent_components(x, model.dim, seed=seed, steps=steps)
+        contrast, kept = found.contrast, len(found.decode)  # fewer than dim where x has no more components
+        model.encoder.weight[:kept] = torch.from_numpy(found.encode.T)
+        model.decoder.weight[:, :kept] = torch.from_numpy(found.decode.T)
+    rows = torch.from_numpy(x)
+    error, dead = evaluate(model, rows)
+    variance = max(float(np.square(x, dtype=np.float64).mean()), 1e-12)
+    figures = {
+        "reconstruction_error": error,
+        "explained_variance": 1 - error / variance,
+        "dead_units": int(dead.sum()),
+    }
+    return [{"epoch": step, "loss": -value, **figures} for step, value in enumerate(contrast, start=1)]
+
+
+def _check_rows(what, count, dim):
+    least = ROWS_PER_UNIT * dim
+    if count < least:
+        raise UserError(
+            f"{what} are too few for an encoder of {dim} units, which needs at least {least}. "
+            f"Take more rows (`sample.n` of the collection) or leave {dim} out of `encode.dims`."
+        )
 
 
 def _check(x, *, encoder, dim, active):
@@ -241,23 +205,12 @@ def _check(x, *, encoder, dim, active):
         raise ValueError(f"expected rows of numbers, got an array of shape {x.shape}")
     if not all(np.isfinite(x[i : i + CHUNK]).all() for i in range(0, len(x), CHUNK)):
         raise ValueError("embeddings contain NaN or infinity")
-    least = ROWS_PER_UNIT * dim
-    if len(x) < least:
-        raise UserError(
-            f"{len(x)} rows are too few for an encoder of {dim} units, which needs at least {least}. "
-            f"Take more rows (`sample.n` of the collection) or leave {dim} out of `encode.dims`."
-        )
+    _check_rows(f"{len(x)} rows", len(x), dim)
     if encoder == "topk" and active is not None and active > dim:
         raise UserError(
             f"`encode.active` is {active}, but an encoder of {dim} units cannot have more than {dim} on. "
             f"Lower `encode.active` or leave {dim} out of `encode.dims`."
         )
-
-
-def _factor(step, steps):
-    """Share of the peak rate at a step from 1: up along a line, then down to 0."""
-    warm = max(1, round(WARM_UP * steps))
-    return min(step / warm, (steps - step + 1) / (steps - warm + 1))
 
 
 @torch.no_grad()

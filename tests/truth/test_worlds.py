@@ -1,4 +1,4 @@
-"""What is planted is found, what is not planted is not."""
+"""What is planted is found, what is not planted is not; the wider questions are in the table."""
 
 import dataclasses
 
@@ -6,27 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from search import recovered, search
+from search import search
 from worlds import world
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.mark.parametrize(("strength", "least"), [(0.6, 7), (0.4, 5), (0.3, 4)])
-def test_planted_links_are_found_with_their_signs(strength, least):
-    found = []
-    for seed in range(5):
-        w = world(seed=seed, n=500, links=(strength, -strength) * 4, within=0.6, noise=0.5)
-        _, x_scores, y_scores = search(w, axes=12)
-        found.append((recovered(w, x_scores, y_scores) >= 0).sum())
-    assert np.median(found) >= least, found
 
 
 def test_what_is_confirmed_holds_on_thousands_of_fresh_items():
     tables = []
     for seed in range(10):
         w = world(seed=seed, n=4000, replies=3, links=(0.6, -0.6), factors=12, within=0.8, noise=0.5)
-        tables.append(search(w, first=400, axes=10, units=10, seed=seed)[0])
+        tables.append(search(w, first=400, axes=10, units=10, seed=seed, encoder="pca")[0])
     found = pd.concat(tables)
     assert len(found) >= 20 and (found["family"] == "units").any()
     # At the promised 5 % one or two of some twenty may be false; what is called unseen must not flatter.
@@ -35,24 +25,14 @@ def test_what_is_confirmed_holds_on_thousands_of_fresh_items():
     strict = found[found["strict"]]
     assert (strict["fresh"] > 0.05).all()
     covered = (strict["r_low"] <= strict["fresh"]) & (strict["fresh"] <= strict["r_high"])
-    assert covered.mean() > 0.6  # of the axis of all items, which is near the axes of the folds and not the same
-
-
-def test_nothing_is_confirmed_where_nothing_is_linked():
-    hits = 0
-    kinds = [{"within": 0.0, "replies": 5}, {"within": 0.3, "replies": 1}, {"within": 0.6, "replies": 10}]
-    for seed in range(60):
-        w = world(seed=1000 + seed, n=150, width=32, factors=12, **kinds[seed % 3])
-        hits += len(search(w, axes=6, units=6)[0]) > 0
-    # At the promised 5 % there are three on average, and seven or more once in thirty runs.
-    assert hits <= 6
+    assert covered.mean() > 0.8
 
 
 def test_items_of_a_block_are_not_taken_for_independent():
     hits = naive = 0
     for seed in range(20):
         w = world(seed=5000 + seed, n=150, width=32, factors=12, within=0.9, block_size=6, block_effect=0.6)
-        hits += len(search(w, axes=6, units=6)[0]) > 0
+        hits += len(search(w, axes=6, units=6, encoder="pca")[0]) > 0
         naive += len(search(dataclasses.replace(w, blocks=np.arange(150)), axes=6, units=0)[0]) > 0
     assert hits <= 4
     assert naive >= 15  # what would be claimed if blocks were ignored

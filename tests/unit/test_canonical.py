@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from crosswalk.canonical import canonical_axes, principal_components
-from crosswalk.items import average_by_group
+from crosswalk.canonical import canonical_axes
+from crosswalk.components import principal_components
+from crosswalk.covariates import Nuisance
+from crosswalk.items import average_by_group, folds
 from worlds import world
 
 
@@ -86,3 +88,50 @@ def test_principal_components_reproduce_what_they_keep():
     np.testing.assert_allclose(basis.T @ basis, np.eye(6), atol=1e-9)
     wide, _ = principal_components(x.T, 4)  # more columns than rows takes the other way
     assert wide.shape == (8, 4)
+
+
+def test_axes_beyond_those_that_are_rotated_stay_as_they_are(planted):
+    w, y = planted
+    settings = {"axes": 6, "permutations": 0, "bootstrap": 99, "seed": 1}
+    plain = canonical_axes(w.x, y, w.blocks, rotate=1, **settings)  # to turn one axis by itself changes nothing
+    some = canonical_axes(w.x, y, w.blocks, rotate=3, **settings)
+    every = canonical_axes(w.x, y, w.blocks, rotate=6, **settings)
+
+    def alike(one, other):
+        return np.sort(np.abs(one.x_directions.T @ other.x_directions).max(1))
+
+    assert (alike(plain, some)[3:] > 1 - 1e-9).all() and alike(plain, some)[0] < 0.95
+    assert (alike(plain, every) < 0.99).sum() > 3
+
+
+def test_the_axes_of_each_fold_are_those_that_scored_it(planted):
+    w, y = planted
+    found = canonical_axes(w.x, y, w.blocks, axes=4, permutations=0, bootstrap=99, seed=1)
+    assert found.fold_x_directions.shape == (5, w.x.shape[1], 4)
+    for f in range(5):
+        held = found.fold == f
+        scored = w.x[held] @ found.fold_x_directions[f], y[held] @ found.fold_y_directions[f]
+        for own, scores in zip(scored, (found.x_scores, found.y_scores), strict=True):
+            r = [np.corrcoef(own[:, a], scores[held, a])[0, 1] for a in range(4)]
+            np.testing.assert_allclose(r, 1, atol=1e-9)
+
+
+def test_planted_axes_come_back_in_disjoint_halves_and_axes_of_noise_do_not(planted):
+    w, y = planted
+    found = canonical_axes(w.x, y, w.blocks, axes=6, permutations=0, bootstrap=99, seed=1)
+    assert (found.stability[:2] > 0.6).all() and (found.stability[2:] < 0.5).all()
+    assert (found.overlap[:2] > 0.5).all() and (np.diff(found.overlap[1:4]) < 0).all()
+
+
+def test_a_covariate_behind_both_sides_makes_no_axis_once_it_is_taken_out():
+    rng = np.random.default_rng(0)
+    n, behind = 300, rng.normal(size=300)
+    x, y = rng.normal(size=(n, 20)), rng.normal(size=(n, 20))
+    x[:, 0] += 2 * behind
+    y[:, 0] += 2 * behind
+    out = Nuisance(behind[:, None], folds(np.arange(n), 5, seed=1))
+    settings = {"axes": 3, "permutations": 99, "bootstrap": 99, "seed": 1}
+    plain = canonical_axes(x, y, np.arange(n), **settings)
+    without = canonical_axes(out(x), out(y), np.arange(n), nuisance=out, **settings)
+    assert plain.r[0] > max(world.max() for world in plain.null)
+    assert np.mean([world.max() >= without.r[0] for world in without.null]) > 0.02 and without.r[0] < 0.2 < plain.r[0]

@@ -73,7 +73,7 @@ def test_texts_that_are_all_the_same(tmp_path):
 
 
 def test_fewer_blocks_than_folds(tmp_path):
-    paths = tables(tmp_path, block=[f"author {i % 4}" for i in range(20)])
+    paths = tables(tmp_path, block_1=[f"author {i % 4}" for i in range(20)])
     refuse(
         paths, "relate.of_books.folds: 4 blocks (collections.books.block) cannot make 5 folds", relations=relation(5)
     )
@@ -82,14 +82,14 @@ def test_fewer_blocks_than_folds(tmp_path):
 
 def test_blocks_count_only_with_items_that_have_replies(tmp_path):
     paths = tables(tmp_path, reviews=[row for row in REVIEWS if row[1] not in ("b3", "b7", "b11", "b15", "b19")],
-                   block=[f"author {i % 4}" for i in range(20)])  # fmt: skip
+                   block_1=[f"author {i % 4}" for i in range(20)])  # fmt: skip
     refuse(paths, "3 blocks", relations=relation(4))
 
 
 def test_items_with_one_text_count_as_one(tmp_path):
     """Copies stay in one fold, as the items of a block do."""
     books = [(own, group, f"text {i % 4}") for i, (own, group, _) in enumerate(BOOKS)]
-    refuse(tables(tmp_path, books=books), "4 different texts of books cannot make 5 folds", relations=relation(5))
+    refuse(tables(tmp_path, books=books), "4 groups of items without a text in common", relations=relation(5))
     check(tables(tmp_path, books=books), links=LINKS, relations=relation(4))
 
 
@@ -98,6 +98,26 @@ def test_folds_of_too_few_items(tmp_path):
     refuse(tables(tmp_path), *words, relations=relation(6))
     fewer = tables(tmp_path, reviews=[row for row in REVIEWS if row[1] != "b0"])
     refuse(fewer, "19 items of books", relations=relation(5))
+
+
+def test_covariates_that_cannot_be_taken_out(tmp_path):
+    paths = tables(tmp_path, year=[str(1900 + i % 9) for i in range(20)], code=["same"] * 20)
+
+    def listing(*names):
+        return {"of_books": {**relation(4)["of_books"], "covariates": {"x": list(names), "y": []}}}
+
+    check(paths, links=LINKS, relations=listing("year"))
+    refuse(paths, "relate.of_books.covariates.x: 'yaer'", "did you mean 'year'", "collections.books.keep",
+           relations=listing("yaer"))  # fmt: skip
+    refuse(paths, "relate.of_books.covariates.x: 'code' cannot be taken out", relations=listing("code"))
+
+
+def test_a_preamble_is_neither_length_nor_copy(tmp_path):
+    """A long preamble would make short texts near copies of one another."""
+    preamble = " ".join(f"word{i}" for i in range(200)) + " "
+    paths = tables(tmp_path, books=[(own, group, preamble + text) for own, group, text in BOOKS])
+    refuse(paths, "cannot make 4 folds", relations=relation(4))
+    check(paths, links=LINKS, relations=relation(4), preambles={"books": preamble})
 
 
 def test_label_of_no_row(tmp_path):

@@ -219,3 +219,40 @@ def test_the_documentation_is_that_of_the_schema():
     assert (ROOT / "config/README.md").read_text(encoding="utf-8") == document.document(SCHEMA), (
         "run `python config/document.py`"
     )
+
+
+def test_what_a_relation_takes_out_must_be_kept_or_known_of_every_text(config):
+    config["collections"]["books"]["keep"] = ["year"]
+    covariates = config["relate"]["books_reviews"]["covariates"] = {"x": ["year", "length"], "y": ["language"]}
+    check_config(copy.deepcopy(config), SCHEMA)
+    covariates["x"], covariates["y"] = ["yeer"], ["year"]
+    text = faults(config)
+    assert "covariates.x: 'yeer' is not kept (collections.books.keep); did you mean 'year'?" in text
+    assert "relate.books_reviews.covariates.y: 'year'" in text and "collections.reviews.keep" in text
+
+
+@pytest.mark.parametrize("entry, said", [({}, "no phrase"), ({"phrase": "slow", "x": "sea"}, "give it alone")])
+def test_a_focus_without_a_phrase_or_with_too_many_is_refused(config, entry, said):
+    config["relate"]["books_reviews"]["focus"] = [{"phrase": "slow"}, {"x": "sea", "y": "slow"}, entry]
+    text = faults(config)
+    assert "relate.books_reviews.focus[2]" in text and said in text and "focus[1]" not in text
+
+
+def test_the_published_way_is_asked_for_no_phrases_and_takes_nothing_out(config):
+    config["relate"]["books_reviews"] |= {
+        "method": "as_published",
+        "focus": [{"x": "sea"}],
+        "covariates": {"x": ["length"]},
+    }
+    text = faults(config)
+    assert (
+        "relate.books_reviews.focus: as_published" in text and "relate.books_reviews.covariates: as_published" in text
+    )
+
+
+@pytest.mark.parametrize("remove", ["auto", 0, 20])
+def test_what_is_taken_out_of_y_is_a_number_or_auto(config, remove):
+    config["relate"]["books_reviews"]["echo"] = {"remove": remove}
+    check_config(copy.deepcopy(config), SCHEMA)
+    config["relate"]["books_reviews"]["echo"] = {"remove": "all"}
+    assert "relate.books_reviews.echo.remove" in faults(config)

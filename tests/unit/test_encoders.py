@@ -58,6 +58,39 @@ def test_shortcut_gives_the_same_error_and_gradients_as_the_reconstruction(encod
         torch.testing.assert_close(ours, weight.grad, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_nested_error_is_the_mean_over_what_the_first_units_leave(encoder):
+    model, x = scrambled(encoder), rows(7, 12)
+    whole, mean, codes = model.nested_error(x, x.square().sum(), [1, 3, 6])
+    mean.backward()
+    gradients = [weight.grad.clone() for weight in model.parameters()]
+    model.zero_grad()
+    errors = []
+    for units in (1, 3, 6):
+        first = (torch.arange(6) < units) * model.encode(x)
+        errors.append((model.decode(first) - x).square().sum())
+    torch.stack(errors).mean().backward()
+    torch.testing.assert_close(whole, errors[-1], rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(mean, torch.stack(errors).mean(), rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(codes, model.encode(x))
+    for ours, weight in zip(gradients, model.parameters(), strict=True):
+        torch.testing.assert_close(ours, weight.grad, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("dim", "prefixes"), [(2, [1, 2]), (8, [2, 4, 8]), (64, [16, 32, 64])])
+def test_matryoshka_nests_a_quarter_and_a_half_of_the_units(dim, prefixes):
+    assert training.build("topk", 10, dim, matryoshka=True).prefixes == prefixes
+    assert training.build("topk", 10, dim).prefixes == [dim]
+
+
+def test_a_unit_that_is_given_a_row_is_on_for_it_with_the_strength_asked_for():
+    model, x = scrambled("topk"), rows(20, 12)
+    residual = (x[4] - model(x)[4]).detach()
+    model.reinitialise(3, x[4], residual, torch.tensor(50.0))
+    assert float(model.encode(x)[4, 3].detach()) == pytest.approx(50, rel=1e-4)
+    torch.testing.assert_close(model.decoder.weight[:, 3], residual / residual.norm())
+
+
 def test_topk_keeps_the_strongest_units_and_no_more():
     model, x = scrambled("topk", dim=6, active=2), rows(50, 12)
     codes, z = model.encode(x), (x - model.decoder.bias) @ model.encoder.weight.T + model.encoder.bias

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosswalk.errors import UserError
-from crosswalk.items import BlockShuffle, average_by_group, dependent, folds
+from crosswalk.items import BlockShuffle, average_by_group, folds
 
 
 def test_average_is_that_of_each_item_in_the_order_of_the_items():
@@ -74,9 +74,3 @@ def test_blocks_trade_places_with_blocks_of_about_their_size():
 def test_single_items_are_shuffled_freely():
     shuffle, rng = BlockShuffle(range(4)), np.random.default_rng(0)
     assert len({tuple(shuffle(rng)) for _ in range(500)}) == 24
-
-
-def test_items_that_share_a_text_or_a_block_depend_on_one_another_through_any_chain():
-    blocks = dependent(["A  dog", "b", "a dog", "c", "d"], ["k", "k", "l", "l", "m"])
-    assert len(set(blocks[:4])) == 1 and blocks[4] != blocks[0]
-    assert len(set(dependent(list("abcd"), list("wxyz")))) == 4

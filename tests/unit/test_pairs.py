@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from crosswalk.covariates import Nuisance
+from crosswalk.items import folds
 from crosswalk.pairs import unit_pairs
 from crosswalk.significance import max_p_values, own_p_values
 
@@ -78,3 +80,20 @@ def test_a_coincidence_of_rare_activations_is_weighed_by_how_often_a_shuffle_giv
     assert len(p) > 300
     for level in (0.01, 0.05, 0.2):
         assert np.mean(np.array(p) <= level) <= 1.3 * level + 0.005
+
+
+def test_a_covariate_behind_two_units_makes_no_pair_once_it_is_taken_out():
+    rng = np.random.default_rng(2)
+    n, behind = 400, rng.normal(size=400)
+    x, y = rng.normal(size=(n, 6)), rng.normal(size=(n, 6))
+    x[:, 1] += 2 * behind
+    y[:, 4] += 2 * behind
+    out = Nuisance(np.column_stack([behind, rng.normal(size=(n, 29))]), folds(np.arange(n), 5, seed=0))
+    settings = {"count": 5, "permutations": 20, "bootstrap": 99, "seed": 0}
+    plain = unit_pairs(x, y, np.arange(n), **settings)
+    assert (plain.x_unit[0], plain.y_unit[0]) == (1, 4) and plain.r[0] > 0.6
+    without = unit_pairs(out(x), out(y), np.arange(n), nuisance=out, **settings)
+    assert np.abs(without.r).max() < 0.3 and own_p_values(without.r, without.null).min() > 0.005
+    # They are taken out of the shuffled worlds, too, or these would vary less than what is left: in each of the two
+    # folds that measure, 30 covariates and the mean are gone.
+    assert without.null.std() == pytest.approx(1 / np.sqrt(160 - 2 * 31), rel=0.1)

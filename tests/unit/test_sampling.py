@@ -212,7 +212,7 @@ def test_columns_of_the_table(tmp_path):
     row = {"review_id": 7.0, "book_id": 1, "review_text": "x", "series": None, "stars": 4, "tags": [{"name": "a"}]}
     rows = [row, {**row, "review_id": "b", "series": "S", "stars": None}]
     draw(jsonl(tmp_path / "b.jsonl", [{"book_id": "1", "title": "t"}]), BOOKS, tmp_path / "books.parquet")
-    wanted = {**REVIEWS, "where": {}, "block": "series", "keep": ["stars"]}
+    wanted = {**REVIEWS, "where": {}, "block": ["series", "stars"], "keep": ["stars"]}
     wanted["contrast"] = {"column": "tags", "values": ["a", "b"]}
     source = jsonl(tmp_path / "r.jsonl", rows)
     result, _ = draw(source, wanted, tmp_path / "r.parquet", target=tmp_path / "books.parquet")
@@ -220,10 +220,17 @@ def test_columns_of_the_table(tmp_path):
         "id": ["7", "b"],
         "group": ["1", "1"],
         "text": ["x", "x"],
-        "block": ["1", "S"],
+        "block_1": [None, "S"],
+        "block_2": ["4", None],
         "stars": ["4", None],
         "tags": ['[{"name":"a"}]'] * 2,
     }
+
+
+def test_one_column_of_blocks_need_not_be_a_list(tmp_path):
+    path = jsonl(tmp_path / "b.jsonl", [{"book_id": "1", "title": "t", "series": "S"}])
+    result, _ = draw(path, {**BOOKS, "keep": [], "block": "series"}, tmp_path / "o.parquet")
+    assert result == {"id": ["1"], "group": ["1"], "text": ["t"], "block_1": ["S"]}
 
 
 def test_kept_column_with_a_taken_name_is_refused(tmp_path):

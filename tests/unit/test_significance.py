@@ -6,6 +6,7 @@ import pytest
 from crosswalk.significance import (
     average_correlation,
     bootstrap_intervals,
+    candidate_table,
     false_discovery_rate,
     fold_correlations,
     max_p_values,
@@ -39,6 +40,20 @@ def test_own_p_values_do_not_mix_candidates():
     np.testing.assert_allclose(own_p_values(np.array([0.25, 0.75]), null), [2 / 4, 3 / 4])
 
 
+@pytest.mark.parametrize("pooled", [True, False])
+def test_a_table_says_how_much_chance_there_was(pooled):
+    null, r = np.random.default_rng(0).normal(0, [0.1, 0.2], size=(99, 2)), np.array([0.5, 0.1])
+    nothing = np.zeros(2)
+    table = candidate_table(
+        "some", [0, 1], [1, 0], n=30, r=r, low=r, high=r, stability=nothing, null=list(null), pooled=pooled, blocks=10
+    )
+    expected = [null.std(), null.std()] if pooled else null.std(0)
+    np.testing.assert_allclose(table["null_sd"], expected)
+    assert table["p_floor"].tolist() == [1 / 199 if pooled else 1 / 100] * 2
+    assert table["p"][0] == table["p_floor"][0]
+    assert table["worlds"].tolist() == [99, 99] and table["blocks"].tolist() == [10, 10]
+
+
 def test_false_discovery_rate_matches_the_published_example():
     # The fifteen p-values of Benjamini and Hochberg (1995), section 4: four are rejected at 0.05.
     p = [
@@ -66,15 +81,50 @@ def test_false_discovery_rate_matches_the_published_example():
     np.testing.assert_allclose(false_discovery_rate(np.array(p)[order]), q[order])
 
 
-def test_bootstrap_interval_holds_the_truth_about_as_often_as_it_says():
-    rng, inside = np.random.default_rng(0), 0
-    for world in range(100):
-        u = rng.normal(size=(200, 1))
-        v = 0.4 * u + np.sqrt(1 - 0.16) * rng.normal(size=(200, 1))
-        fold = np.arange(200) % 5
-        low, high = bootstrap_intervals(u, v, fold, np.arange(200), folds=5, resamples=300, seed=world)
-        inside += low[0] <= 0.4 <= high[0]
-    assert 88 <= inside <= 99
+def worlds_of(kind, r, *, fold_size, block=1, worlds=500, seed=0):
+    """Scores (n, worlds) of five folds, whose true correlation is r, and how its items belong together."""
+    rng, n = np.random.default_rng(seed), 5 * fold_size
+
+    def draw():
+        if kind == "skewed":
+            return rng.exponential(size=(n, worlds)) - 1
+        inner = rng.normal(size=(n // block, worlds)).repeat(block, axis=0)
+        return (inner + rng.normal(size=(n, worlds))) / 2**0.5
+
+    if kind == "sparse":
+        on = (rng.random((n, worlds)) < 0.05) - 0.05
+        sides = on, r / np.sqrt((1 - r * r) * 0.05 * 0.95) * on + rng.normal(size=(n, worlds))
+    else:
+        common = draw()
+        sides = (r**0.5 * common + (1 - r) ** 0.5 * draw() for _ in range(2))
+    return *sides, np.repeat(np.arange(5), fold_size), np.arange(n) // block
+
+
+@pytest.mark.parametrize(
+    ("kind", "r", "fold_size", "block"),
+    [
+        ("normal", 0.0, 20, 1),
+        ("normal", 0.6, 40, 5),
+        ("skewed", 0.3, 20, 1),
+        ("skewed", 0.6, 40, 1),
+        ("sparse", 0.3, 80, 1),
+    ],
+)
+def test_intervals_hold_the_truth_as_often_as_they_say(kind, r, fold_size, block):
+    u, v, fold, blocks = worlds_of(kind, r, fold_size=fold_size, block=block)
+    low, high = bootstrap_intervals(u, v, fold, blocks, folds=5, resamples=300, seed=0)
+    assert 0.92 <= np.mean((low <= r) & (r <= high)) <= 0.975
+
+
+def test_the_interval_is_around_the_correlation_and_wider_at_a_higher_level():
+    u, v, fold, blocks = worlds_of("normal", 0.3, fold_size=30, worlds=20)
+    r = average_correlation(fold_correlations(u, v, fold, folds=5), np.full(5, 30))
+    low, high = bootstrap_intervals(u, v, fold, blocks, folds=5, resamples=200, seed=0)
+    assert ((low < r) & (r < high)).all()
+    lower, higher = bootstrap_intervals(u, v, fold, blocks, folds=5, resamples=200, seed=0, level=0.99)
+    assert ((lower < low) & (high < higher)).all()
+    flat = bootstrap_intervals(np.ones((150, 1)), v[:, :1], fold, blocks, folds=5, resamples=50, seed=0)
+    assert flat[0] == flat[1] == 0
 
 
 def test_resampling_blocks_widens_the_interval_of_dependent_items():

@@ -44,6 +44,13 @@ EMBEDDED = embedded(config)
 ENCODED = [(c, e) for c in encoded(config) for e in ENCODINGS]
 # The yardstick of every encoder: as many principal components as it has units.
 BASELINES = [f"pca-{dim}" for dim in config["encode"]["dims"]] if ENCODINGS else []
+# The encodings whose units are rare enough to be concepts.
+CONCEPTS = [e for e in ENCODINGS if e.startswith("topk-")]
+# What a search of relations leaves in its folder.
+SEARCH_FILES = [
+    "tests.csv",
+    *[f"{s}_{kind}.arrow" for kind in ("scores", "directions") for s in "xy"],
+]
 # What the page shows of a matching.
 MATCH_FILES = {
     **dict.fromkeys(("matches", "candidates"), "parquet"),
@@ -88,6 +95,7 @@ wildcard_constraints:
     point=r"dim-[0-9]+/epochs-[0-9]+/batch-[0-9]+/prior-[a-z-]+",
     file=one_of(sorted({file for r in RECOMMENDERS for file in config["recommend"][r]["new"]})),
     side="a|b",
+    list="plain|beyond",
     encoder=r"[a-z]+",
     dim=r"[0-9]+",
     seed=r"[0-9]+",
@@ -159,6 +167,12 @@ def download_key(collection):
     return hashlib.sha256(f"{source['url']} {source.get('sha256')}".encode()).hexdigest()[:16]
 
 
+def encode_settings():
+    """What the training of an encoder depends on, besides its kind, units and seed."""
+    keys = ("epochs", "batch_size", "learning_rate", "active", "matryoshka")
+    return {key: config["encode"][key] for key in keys}
+
+
 def contrasted(collection):
     """The encodings in which two labels of a collection are compared, none if it names no labels."""
     own = [e for c, e in ENCODED if c == collection]
@@ -168,11 +182,14 @@ def contrasted(collection):
 def benchmark_names():
     """The files of time and memory that the rules write, below <benchmarks> and without their ending."""
     tested = [r for r in RELATIONS if not published(r)]
+    compared = {config["relate"][r][key] for r in tested for key in "xy"}
     return [
         *[f"sample/{c}" for c in COLLECTIONS],
         *[f"embed/{c}" for c in EMBEDDED],
         *[f"encode/{c}/{e}" for c, e in ENCODED],
-        *[f"axes/{r}" for r in tested],
+        *[f"compare_seeds/{c}/{e}" for c, e in ENCODED if c in compared],
+        *[f"axes/{r}/{name}" for r in tested for name in lists(r)],
+        *[f"shift/{r}/{name}/{e}" for r in tested for name in lists(r) for e in CONCEPTS],
         *[f"correlate/{r}/{e}" for r in tested for e in ENCODINGS + BASELINES],
         *[f"match/{m}" for m in MATCHINGS],
         *[f"{step}/{m}" for step in ("topics", "align") for m in MATCHINGS if not row_wise(m)],
@@ -180,6 +197,7 @@ def benchmark_names():
         *[f"{step}/{r}" for step in RECOMMEND_STEPS for r in RECOMMENDERS],
         *[f"terms/{r}/{part}" for r in RECOMMENDERS for part in ("held_out", "final")],
         *[f"fit_tree/{r}/{part}" for r in fitting("tree") for part in ("held_out", "final")],
+        *[f"fit_network/{r}/{part}" for r in fitting("network") for part in ("held_out", "final")],
         *[
             f"factorise/{r}/{p}"
             for r in fitting("factorisation")
@@ -229,6 +247,81 @@ def sides(file, key):
     return lambda w: [
         f"<results>/encodings/{config['relate'][w.relation][key]}/{e}/{file}" for e in ENCODINGS
     ]
+
+
+def of_both_sides(file):
+    """A file of every encoding of the wildcard relation, that of x and then that of y."""
+    return lambda w: [
+        f"<results>/encodings/{config['relate'][w.relation][key]}/{e}/{file}"
+        for e in ENCODINGS
+        for key in "xy"
+    ]
+
+
+def preambles_of(relation):
+    """What stands before every text of x and of y."""
+    sides = (config["relate"][relation][key] for key in "xy")
+    return [config["collections"][collection]["text"]["preamble"] for collection in sides]
+
+
+def listed_covariates(relation):
+    """What is taken out of both sides of a relation, as "x.length"."""
+    covariates = config["relate"][relation]["covariates"]
+    return [f"{key}.{name}" for key in "xy" for name in covariates[key]]
+
+
+def search_settings(relation, *keys):
+    """Some of a relation's settings, and those that all of its searches have."""
+    entry = config["relate"][relation]
+    return {key: entry[key] for key in (*keys, "folds", "permutations", "bootstrap")}
+
+
+def in_one_space(relation):
+    """Whether x and y are embedded by one model, so that x's directions mean something in y."""
+    x, y = (space(embedding_of(config, config["relate"][relation][key])) for key in "xy")
+    return x == y
+
+
+def beyond(relation):
+    """Whether there is a list of what is left once x is taken out of y."""
+    return config["relate"][relation]["echo"]["remove"] != 0 and in_one_space(relation)
+
+
+def lists(relation):
+    """The lists that axes and concepts are searched for."""
+    return ["plain", "beyond"] if beyond(relation) else ["plain"]
+
+
+def what_is_removed(wildcards):
+    """The directions that a search beyond the echo takes out of y; nothing for the others."""
+    if wildcards.list != "beyond":
+        return []
+    return f"<results>/relate/{wildcards.relation}/beyond/basis.arrow"
+
+
+def searches(relation):
+    """The folders of all searches of a relation that are corrected together, list by list."""
+    found = [f"plain/pairs-{e}" for e in ENCODINGS]
+    for name in lists(relation):
+        found += [f"{name}/axes", *[f"{name}/concepts-{e}" for e in CONCEPTS]]
+    if config["relate"][relation]["focus"]:
+        found.append("focus")
+    return [f"<results>/relate/{relation}/{folder}" for folder in found]
+
+
+def searches_left_out(relation):
+    """Which searches there are not, and why, in words."""
+    why = []
+    if config["relate"][relation]["echo"]["remove"] == 0:
+        why.append("nothing is searched beyond the echo: echo.remove is 0")
+    elif not in_one_space(relation):
+        why.append(
+            "nothing is searched beyond the echo: x and y are embedded by two models, and what "
+            "one side says cannot be taken out of the other"
+        )
+    if not CONCEPTS:
+        why.append("no concepts are searched: encode.encoders has no topk, whose units are rare")
+    return why
 
 
 def matched(pattern, side):
@@ -338,7 +431,7 @@ def recommend_settings(recommender, *keys):
 
 def judge_settings(recommender):
     """What says which models there are, and how the quick ones are fitted."""
-    keys = ("works", "model", "members", "item_knn", "ease", "text_knn")
+    keys = ("works", "model", "members", "item_knn", "ease", "text_knn", "vector_knn")
     method = config["recommend"][recommender]["factorisation"]["method"]
     return recommend_settings(recommender, *keys) | {"method": method}
 
@@ -384,7 +477,7 @@ def hidden_links(wildcards):
 
 
 def vectors_of_works(wildcards):
-    """The embedding of the works, where a prior reads it."""
+    """The embedding of the works, where a model reads it."""
     entry = config["recommend"][wildcards.recommender]
     if not reads_vectors(entry):
         return {}
@@ -392,13 +485,13 @@ def vectors_of_works(wildcards):
 
 
 def works_vectors(recommender):
-    """What the embedding of new works depends on, where a prior reads it."""
+    """What the embedding of new works depends on, where a model reads it."""
     entry = config["recommend"][recommender]
     return vector_settings(entry["works"]) if reads_vectors(entry) else None
 
 
 def lexical_works(recommender):
-    """The files of the TF-IDF model, where a prior reads an embedding made by it."""
+    """The files of the TF-IDF model, where a model reads an embedding made by it."""
     entry = config["recommend"][recommender]
     return lexical_files(entry["works"]) if reads_vectors(entry) else []
 
@@ -406,9 +499,11 @@ def lexical_works(recommender):
 def trained_members(wildcards):
     """The models that are trained on the visible links by rules of their own."""
     name, start = wildcards.recommender, f"<results>/recommend/{wildcards.recommender}"
-    files = {}
-    if name in fitting("tree"):
-        files["tree"] = f"{start}/held_out/tree.safetensors"
+    files = {
+        member: f"{start}/held_out/{member}.safetensors"
+        for member in ("tree", "network")
+        if name in fitting(member)
+    }
     if name in fitting("factorisation"):
         files["chosen"] = f"{start}/sweep/chosen.json"
         files["points"] = [f"{start}/sweep/{p}/model.safetensors" for p in point_folders(name)]
@@ -420,7 +515,11 @@ def trained_members(wildcards):
 def final_members(wildcards):
     """The models that are trained on all links by rules of their own."""
     name, start = wildcards.recommender, f"<results>/recommend/{wildcards.recommender}/final"
-    files = {"tree": f"{start}/tree.safetensors"} if name in fitting("tree") else {}
+    files = {
+        member: f"{start}/{member}.safetensors"
+        for member in ("tree", "network")
+        if name in fitting(member)
+    }
     if name in fitting("factorisation"):
         files["factorisation"] = f"{start}/factorisation.safetensors"
     return files

@@ -1,18 +1,20 @@
 """Encode embedded collections, one folder for each encoder, number of units and seed.
 
-inputs   <results>/embeddings/{collection}.arrow
+inputs   <results>/collections/{collection}.parquet, <results>/embeddings/{collection}.arrow
 outputs  <results>/encodings/{collection}/{encoder}-{dim}/seed-{seed}/
 """
 
 
 rule encode:
-    """Train an autoencoder and encode the collection with it."""
+    """Train an autoencoder, encode the collection with it, and measure what it keeps of unseen items."""
     input:
+        rows="<results>/collections/{collection}.parquet",
         vectors="<results>/embeddings/{collection}.arrow",
     output:
         model="<results>/encodings/{collection}/{encoder}-{dim}/seed-{seed}/model.safetensors",
         codes="<results>/encodings/{collection}/{encoder}-{dim}/seed-{seed}/encoding.arrow",
         history="<results>/encodings/{collection}/{encoder}-{dim}/seed-{seed}/history.csv",
+        scores="<results>/encodings/{collection}/{encoder}-{dim}/seed-{seed}/scores.json",
     log:
         "<logs>/encode/{collection}/{encoder}-{dim}/seed-{seed}.log",
     benchmark:
@@ -24,13 +26,35 @@ rule encode:
     resources:
         gpu=GPU,
     params:
-        settings={
-            key: config["encode"][key]
-            for key in ("epochs", "batch_size", "learning_rate", "active")
-        },
+        settings=encode_settings(),
         code=code("encode.py"),
     script:
         "../../scripts/encode.py"
+
+
+rule compare_seeds:
+    """Train the encoder again with further seeds, and tell which of its units come back."""
+    input:
+        rows="<results>/collections/{collection}.parquet",
+        vectors="<results>/embeddings/{collection}.arrow",
+        codes="<results>/encodings/{collection}/{encoder}-{dim}/seed-{seed}/encoding.arrow",
+    output:
+        "<results>/encodings/{collection}/{encoder}-{dim}/seed-{seed}/stability.csv",
+    log:
+        "<logs>/compare_seeds/{collection}/{encoder}-{dim}/seed-{seed}.log",
+    benchmark:
+        "<benchmarks>/compare_seeds/{collection}/{encoder}-{dim}/seed-{seed}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        settings=encode_settings(),
+        seeds=config["encode"]["stability_seeds"],
+        code=code("compare_seeds.py"),
+    script:
+        "../../scripts/compare_seeds.py"
 
 
 rule principal_components:
