@@ -15,7 +15,8 @@ from crosswalk.match_sections import Matching
 from crosswalk.page import render
 from crosswalk.recommend_examples import drawn
 from crosswalk.recommend_sections import TABLES, Recommender
-from crosswalk.sections import Collection, Encoding, Study
+from crosswalk.relate_sections import Study
+from crosswalk.sections import Collection, Encoding
 
 source, params = snakemake.input, snakemake.params
 encodings = {}
@@ -37,16 +38,31 @@ for i, name in enumerate(params.collections):
         own["map"] = read_parquet(source.map[at])
     collections.append(Collection(name, rows, counts, **own))
 
+# Of each relation that was tested; what only some have stands beside the names of those.
+told = {
+    key: dict(zip(params.told[key], map(read, source[key]), strict=True))
+    for key, read in (
+        ("power", pd.read_csv),
+        ("searches", read_json),
+        ("grouping", read_json),
+        ("quotations", read_json),
+        ("echo", read_json),
+        ("phrases", pd.read_csv),
+    )
+}
+overlap = dict(zip(map(tuple, params.told["axes"]), map(read_json, source.axes), strict=True))
 studies = []
 for i, name in enumerate(params.relations):
     tables = [read_parquet(source[key][i]) for key in ("relations", "ends", "scores")]
-    matrices = {
-        f"{encoder}-{dim}/seed-{seed}": read_vectors(path)[1]
-        for (relation, encoder, dim, seed), path in zip(params.correlations, source.correlations, strict=True)
-        if relation == name
-    }
+    matrices = {}
+    for (relation, encoder, dim, seed), path in zip(params.correlations, source.correlations, strict=True):
+        if relation == name:
+            units, matrix, _ = read_vectors(path)
+            matrices[f"{encoder}-{dim}/seed-{seed}"] = sum(unit.startswith("x") for unit in units), matrix
     encoders, tested, retrieval = (pd.read_csv(source[key][i]) for key in ("encoders", "tested", "retrieval"))
-    studies.append(Study(name, *tables, encoders, len(tested), retrieval, matrices))
+    more = {key: by_name[name] for key, by_name in told.items() if name in by_name}
+    more["overlap"] = {of: facts for (relation, of), facts in overlap.items() if relation == name}
+    studies.append(Study(name, *tables, encoders, tested, retrieval, matrices, **more))
 
 matchings = []
 for i, name in enumerate(params.matchings):

@@ -1,4 +1,4 @@
-"""The report's figures of one collection and of relations, and matrices as PNG; the style is that of `svg`.
+"""The report's figures of a collection and its encoders, and matrices as PNG; the style is that of `svg`.
 
 Nothing here holds a text that was read: figures are drawn from numbers and the names of collections and encoders. Lines
 differ by colour and dash, clusters by number, and matrices are drawn in cividis (Nunez et al., 2018), whose lightness
@@ -136,23 +136,6 @@ def losses(histories):
         return svg.write(figure, "losses")
 
 
-def held_out(x, y, *, names):
-    """Scores of every item on both sides of a relation, with the line of least squares.
-
-    x, y: (n,); names: of the two collections. Returns SVG.
-    """
-    with svg.style():
-        figure, axes = svg.canvas(3.2, width=4.2, layout=None)  # one for each relation
-        figure.subplots_adjust(left=0.13, right=0.98, bottom=0.15, top=0.97)
-        svg.dots(axes, x, y, total=len(x), color=svg.SERIES[0], size=2.6, alpha=0.55)
-        if len(x) > 1 and np.std(x) > 0:
-            slope, start = np.polyfit(x, y, 1)
-            ends = np.array([np.min(x), np.max(x)])
-            axes.plot(ends, start + slope * ends, color=svg.INK, lw=1.6)
-        axes.set(xlabel=f"score of {names[0]}", ylabel=f"score of {names[1]}")
-        return svg.write(figure, "scores")
-
-
 def critical_weights(curves, *, kept):
     """Encoder weights of single units, sorted from high to low.
 
@@ -174,26 +157,6 @@ def critical_weights(curves, *, kept):
         _end_labels(figure, axes, ends)
         axes.set(xlabel="dimensions of the embedding, sorted by weight", ylabel="encoder weight")
         return svg.write(figure, "weights")
-
-
-def encoders(table):
-    """Median held-out correlation of each encoder beside that of principal components of equal number.
-
-    table: DataFrame with name, median_r, pca_median_r (nan where there is none). Returns SVG.
-    """
-    with svg.style():
-        figure, axes = svg.canvas(0.9 + 0.24 * len(table))
-        place = np.arange(len(table))[::-1]
-        axes.hlines(place, table["median_r"], table["pca_median_r"], color=svg.INK, lw=0.8)
-        hollow = {"mfc": svg.PAPER, "mec": svg.INK, "mew": 1.2}
-        axes.plot(table["pca_median_r"], place, "s", ms=6, **hollow, label="PCA of equal width")
-        axes.plot(table["median_r"], place, "o", ms=6, color=svg.SERIES[0], label="encoder")
-        axes.set_yticks(place, table["name"])
-        axes.set_ylim(-0.7, len(table) - 0.3)
-        axes.set_xlim(left=min(0, *table[["median_r", "pca_median_r"]].min().fillna(0)) - 0.01)
-        axes.set_xlabel("median correlation on held-out items")
-        figure.legend(loc="outside upper center", ncols=2, frameon=False)
-        return svg.write(figure, "encoders")
 
 
 def _end_labels(figure, axes, ends):

@@ -1,4 +1,4 @@
-"""Words for traits: phrases that part the two ends of a score, and the sentence that states a relation.
+"""Words for traits: phrases that part the two ends of a score, and the better of two such names.
 
 Phrases come from log-odds with an informative Dirichlet prior (Monroe, Colaresi and Quinn, 2008, "Fightin' words"),
 ranked again by how well they lie along the trait in embedding space.
@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.stats import rankdata
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
+
+from crosswalk.fidelity import Fidelity, end_items, fidelity
 
 logger = logging.getLogger(__name__)
 
 PRIOR = 300.0  # a0 of Monroe et al.: how many counts the background is worth
 CANDIDATES = 40  # phrases of an end that are embedded
 ALIKE = 0.8  # cosine above which two phrases say the same
-ENDS = 0.2  # share of the items that makes an end
 
 # scikit-learn's list holds some words that carry a meaning of their own.
 CONTENT_WORDS = frozenset(
@@ -34,12 +34,36 @@ NEGATION = re.compile(r"n['’]t$")
 SUFFIX = re.compile(r"(?:izations?|ations?|ions?|ings?|ers?|ors?|ed|ies|es|ly|[sey])$")
 
 
-class Name(NamedTuple):
-    """What a trait is called: phrases of its high and low end, best first, and their fidelity (an AUC, or NaN)."""
+class Words(NamedTuple):
+    """What the two ends of a trait are called: phrases, best first; gists, a line for each end, or ""; who said so."""
 
     high: list[str]
     low: list[str]
-    fidelity: float
+    high_gist: str = ""
+    low_gist: str = ""
+    by: str = "phrases"
+
+
+class Name(NamedTuple):
+    """The words for a trait, and how well they fit texts that did not make them."""
+
+    words: Words
+    measured: Fidelity
+
+    @property
+    def high(self) -> list[str]:
+        """Phrases of the high end, best first."""
+        return self.words.high
+
+    @property
+    def low(self) -> list[str]:
+        """Phrases of the low end, best first."""
+        return self.words.low
+
+    @property
+    def fidelity(self) -> float:
+        """AUC between the ends, or NaN."""
+        return self.measured.side.value
 
 
 def phrases(text: str) -> list[str]:
@@ -103,14 +127,6 @@ def log_odds(top, bottom, background, *, prior: float = PRIOR) -> np.ndarray:
     return odds / np.sqrt(1 / first + 1 / second)
 
 
-def end_items(scores, mask) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the top and of the bottom fifth (at least one each) of the masked items; ties in order of items."""
-    chosen = np.flatnonzero(mask)
-    order = chosen[np.argsort(np.asarray(scores)[chosen], kind="stable")]
-    size = max(1, round(ENDS * len(order))) if len(order) > 1 else 0
-    return order[len(order) - size :], order[:size]
-
-
 def name_traits(
     vocabulary: Vocabulary,
     scores,
@@ -118,6 +134,8 @@ def name_traits(
     embed: Callable[[list[str]], np.ndarray],
     train,
     vectors,
+    test=None,
+    blocks=None,
     n: int = 5,
     prior: float = PRIOR,
     candidates: int = CANDIDATES,
@@ -125,28 +143,27 @@ def name_traits(
     """Name several traits of one side's items, with one call of the embedding model.
 
     scores: (items, traits); embed: turns k strings into a (k, d) array; train: bool (items,), the items that names are
-    made from; vectors: (items, d) embeddings; n: phrases of an end. Fidelity is measured on the items not in `train`.
+    made from; vectors: (items, d) embeddings; test: bool (items,), those that fidelity is measured on (default: all not
+    in `train`); blocks: of the items, for the intervals; n: phrases of an end.
     A phrase is ranked by its z-score plus its cosine to the trait, which is the way from the mean of the bottom to the
     mean of the top fifth of `train`; both are standardised over the candidates of the trait. Phrases within, or
     inflected from, or with a cosine above .8 to a better one of the same end are dropped.
     """
     scores, train, vectors = np.asarray(scores), np.asarray(train, dtype=bool), np.asarray(vectors, dtype=np.float64)
+    test = ~train if test is None else test
     background = np.asarray(vocabulary.held[np.flatnonzero(train)].sum(axis=0)).ravel()
     drawn = [_candidates(vocabulary, column, train, background, prior, candidates) for column in scores.T]
-    wanted = sorted({phrase for sides in drawn for side in sides for phrase in side})
-    rows = _unit(np.asarray(embed(wanted), dtype=np.float64)) if wanted else np.empty((0, vectors.shape[1]))
-    place = {phrase: i for i, phrase in enumerate(wanted)}
-    names = []
+    rows = _rows({phrase for sides in drawn for side in sides for phrase in side}, embed, width=vectors.shape[1])
+    words = []
     for column, (high, low) in zip(scores.T, drawn, strict=True):
         top, bottom = (vectors[end].mean(axis=0) for end in end_items(column, train))
         both = {**high, **low}
-        z, cosine = _standard(both.values()), _standard(rows[[place[p] for p in both]] @ (top - bottom))
+        z, cosine = _standard(both.values()), _standard([rows[p] @ (top - bottom) for p in both])
         worth = dict(zip(both, z + cosine, strict=True))
         ranked = sorted(high, key=lambda p: (-worth[p], p)), sorted(low, key=lambda p: (worth[p], p))
-        chosen = [_distinct(side, rows, place, n) for side in ranked]
-        means = [_unit(rows[[place[p] for p in side]].mean(axis=0)) if side else 0.0 for side in chosen]
-        names.append(Name(*chosen, _fidelity(column, ~train, vectors, means)))
-    return names
+        words.append(Words(*(_distinct(side, rows, n) for side in ranked)))
+    unit = _unit(vectors)
+    return [Name(one, _fit(one, column, test, unit, rows, blocks)) for one, column in zip(words, scores.T, strict=True)]
 
 
 def name_trait(vocabulary: Vocabulary, scores, **settings) -> Name:
@@ -154,88 +171,28 @@ def name_trait(vocabulary: Vocabulary, scores, **settings) -> Name:
     return name_traits(vocabulary, np.asarray(scores)[:, None], **settings)[0]
 
 
-def auc(positive, negative) -> float:
-    """Probability that a value of `positive` exceeds one of `negative`, ties counted half; NaN if one is empty."""
-    positive, negative = np.asarray(positive), np.asarray(negative)
-    if not len(positive) or not len(negative):
-        return float("nan")
-    ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)].sum()
-    return float((ranks - len(positive) * (len(positive) + 1) / 2) / (len(positive) * len(negative)))
+def contest(
+    names: Sequence[Name], rivals: Sequence[Words | None], scores, *, embed, choose, report, vectors, blocks=None
+) -> list[Name]:
+    """Of two names of each trait the one that fits unseen texts better, whoever made it.
 
-
-def sentence(
-    *,
-    x: str,
-    y: str,
-    x_high: Sequence[str] = (),
-    x_low: Sequence[str] = (),
-    y_high: Sequence[str] = (),
-    y_low: Sequence[str] = (),
-    r: float,
-    interval: tuple[float, float] = (float("nan"), float("nan")),
-    q: float = float("nan"),
-    echo: float = float("nan"),
-    beyond: float = float("nan"),
-    verb: str = "tend to go with",
-    unseen: bool = True,
-) -> str:
-    """State one relation in words; figures that are NaN are left out.
-
-    x, y: names of the collections; x_high ... y_low: phrases; r, interval, q: the correlation, its 95 % interval and
-    its false discovery rate; echo: correlation of y's score with x's trait read off y; beyond: r after x is projected
-    out of y; verb: joins the halves; unseen: False when r comes from the very items that the relation was found in.
-    With a negative r the ends of y change places, so that the words stay true.
+    names: of the traits; rivals: other words for each, or None; scores: (items, traits); choose: bool (items,), those
+    on which the two are compared; report: bool (items,), other ones, on which the winner is measured; embed, vectors,
+    blocks: as in `name_traits`. A rival has to be better, not just as good. Names without a rival stay as they are.
     """
-    if r < 0:
-        y_high, y_low = y_low, y_high
-    x, y = x.replace("_", " "), y.replace("_", " ")
-    halves = f"{x[:1].upper()}{x[1:]} {_about(x_high, x_low)} {verb} {y} {_about(y_high, y_low)}"
-    figures = f"r = {_figure(r)}"
-    if not np.isnan(interval).any():
-        figures += f" [{_figure(interval[0])}, {_figure(interval[1])}]"
-    figures += f" on {'unseen' if unseen else 'the same'} {x}"
-    if not np.isnan(q):
-        figures += ", q < .001" if q < 0.001 else f", q = {_figure(q, 3)}"
-    if not np.isnan(echo):
-        figures += f", echo {_figure(echo)}"
-    if not np.isnan(beyond):
-        figures += f", beyond the echo {_figure(beyond)}"
-    return f"{halves}; {figures}"
-
-
-def describe_relations(relations, ends, names, *, collections, verb):
-    """The table that people read: relations with names, fidelity, a sentence, and the ids of the texts shown.
-
-    relations, ends: as in `relations.Relations`; names: {"x": [Name of each relation], "y": ...}; collections: names
-    of x and y; verb: joins the halves of the sentence. Returns a DataFrame, one row for each relation.
-    """
-    table = relations.copy()
-    for key in ("x", "y"):
-        table[f"{key}_high"] = [", ".join(name.high) for name in names[key]]
-        table[f"{key}_low"] = [", ".join(name.low) for name in names[key]]
-        table[f"{key}_fidelity"] = np.array([name.fidelity for name in names[key]], dtype=np.float64)
-    table["sentence"] = [
-        sentence(
-            x=collections[0],
-            y=collections[1],
-            x_high=names["x"][i].high,
-            x_low=names["x"][i].low,
-            y_high=names["y"][i].high,
-            y_low=names["y"][i].low,
-            r=row.r,
-            interval=(row.r_low, row.r_high),
-            q=row.q,
-            echo=row.echo,
-            beyond=row.beyond,
-            verb=verb,
-        )
-        for i, row in enumerate(relations.itertuples())
-    ]
-    ids = ends.groupby(["relation", "side", "end"], sort=False)["id"].agg("|".join)
-    for key in ("x", "y"):
-        for end in ("high", "low"):
-            table[f"{key}_{end}_ids"] = [ids[number, key, end] for number in relations["relation"]]
-    return table
+    vectors = np.asarray(vectors, dtype=np.float64)
+    asked = [one for name, rival in zip(names, rivals, strict=True) if rival for one in (name.words, rival)]
+    said = {text for words in asked for text in (*words.high, *words.low, words.high_gist, words.low_gist) if text}
+    rows, unit = _rows(said, embed, width=vectors.shape[1]), _unit(vectors)
+    won = []
+    for name, rival, column in zip(names, rivals, np.asarray(scores).T, strict=True):
+        if rival:
+            own, other = (_fit(words, column, choose, unit, rows, blocks).side.value for words in (name.words, rival))
+            logger.debug("fidelity %.3f by phrases, %.3f by %s", own, other, rival.by)
+            if other > own or (np.isnan(own) and not np.isnan(other)):
+                name = Name(rival, _fit(rival, column, report, unit, rows, blocks))
+        won.append(name)
+    return won
 
 
 def _candidates(vocabulary, scores, train, background, prior, count):
@@ -251,7 +208,13 @@ def _candidates(vocabulary, scores, train, background, prior, count):
     return high, low
 
 
-def _distinct(ranked, rows, place, n):
+def _rows(texts, embed, *, width):
+    """A unit vector for each text, by one call of the model at most."""
+    texts = sorted(texts)
+    return dict(zip(texts, _unit(np.asarray(embed(texts), dtype=np.float64)), strict=True)) if texts else {}
+
+
+def _distinct(ranked, rows, n):
     chosen = []
     for phrase in ranked:
         if len(chosen) == n:
@@ -261,7 +224,7 @@ def _distinct(ranked, rows, place, n):
             stems <= _stems(other)
             or stems >= _stems(other)
             or _closed(phrase) == _closed(other)
-            or rows[place[phrase]] @ rows[place[other]] > ALIKE
+            or rows[phrase] @ rows[other] > ALIKE
             for other in chosen
         ):
             chosen.append(phrase)
@@ -283,12 +246,17 @@ def _closed(phrase):
     return re.sub(r"[\s_-]", "", phrase)
 
 
-def _fidelity(scores, test, vectors, means):
-    if all(np.ndim(mean) == 0 for mean in means):
-        return float("nan")
-    top, bottom = end_items(scores, test)
-    difference = means[0] - means[1]
-    return auc(*(_unit(vectors[end]) @ difference for end in (top, bottom)))
+def _fit(words, scores, mask, vectors, rows, blocks):
+    ends = (_end(words.high, words.high_gist, rows), _end(words.low, words.low_gist, rows))
+    none = np.zeros(vectors.shape[1])
+    return fidelity(scores, mask, vectors, *(none if end is None else end for end in ends), blocks=blocks)
+
+
+def _end(phrases, gist, rows):
+    """The vector of an end's name: of its phrases together, and half and half of these and the gist if it has one."""
+    parts = [np.mean([rows[phrase] for phrase in phrases], axis=0)] if phrases else []
+    parts += [rows[gist]] if gist else []
+    return _unit(np.mean([_unit(part) for part in parts], axis=0)) if parts else None
 
 
 def _unit(rows):
@@ -300,15 +268,3 @@ def _standard(values):
     values = np.fromiter(values, dtype=np.float64)
     spread = values.std() if len(values) else 0.0
     return (values - values.mean()) / spread if spread > 0 else np.zeros(len(values))
-
-
-def _about(high, low):
-    high, low = ", ".join(high), ", ".join(low)
-    if high:
-        return f"about {{{high}}}" + (f" (rather than {{{low}}})" if low else "")
-    return f"not about {{{low}}}" if low else "of an unnamed kind"
-
-
-def _figure(value, digits=2):
-    """A number between -1 and 1 without its leading zero."""
-    return "unknown" if np.isnan(value) else f"{value:.{digits}f}".replace("0.", ".", 1)

@@ -15,7 +15,8 @@ from markupsafe import Markup, escape
 
 from crosswalk.match_sections import match_section
 from crosswalk.recommend_sections import recommend_section
-from crosswalk.sections import collection_section, known, study_section
+from crosswalk.relate_sections import study_section
+from crosswalk.sections import collection_section, known
 
 FOUND_FIRST = 8  # relations on the first screen; the rest unfolds
 TEXT_CHARS = 2000  # characters of an example text; 20 texts a relation would otherwise fill megabytes

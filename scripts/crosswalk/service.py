@@ -103,7 +103,7 @@ class Service:
 
 
 def check_model(asked, answered):
-    """Raise ValueError if another model answered than was asked; a folder before or a version after a name may differ."""
+    """Raise ValueError if another model answered; a folder before a name, or a version after it, may differ."""
     if not answered:
         return
     short, wanted = answered.removesuffix("/").split("/")[-1], asked.split("/")[-1]

@@ -4,6 +4,9 @@ inputs   everything above
 outputs  <results>/report.html, <results>/provenance.json
 """
 
+# The relations that were tested, which leave more to tell.
+TESTED = [r for r in RELATIONS if not published(r)]
+
 
 rule provenance:
     """Record what made the results: settings, versions, inputs, counts, cost."""
@@ -79,6 +82,16 @@ rule page:
         correlations=[
             f"<results>/relate/{r}/correlation/{e}.arrow" for r in RELATIONS for e in ENCODINGS
         ],
+        power=[f"<results>/relate/{r}/power.csv" for r in TESTED],
+        searches=[f"<results>/relate/{r}/searches.json" for r in TESTED],
+        # Snakemake refuses an input named `items`.
+        grouping=[f"<results>/relate/{r}/items.json" for r in TESTED],
+        quotations=[f"<results>/relate/{r}/quotations.json" for r in TESTED],
+        axes=[f"<results>/relate/{r}/{name}/axes/axes.json" for r in TESTED for name in lists(r)],
+        echo=[f"<results>/relate/{r}/beyond/echo.json" for r in TESTED if "beyond" in lists(r)],
+        phrases=[
+            f"<results>/relate/{r}/focus/phrases.csv" for r in TESTED if config["relate"][r]["focus"]
+        ],
         provenance="<results>/provenance.json",
     output:
         report(
@@ -99,10 +112,17 @@ rule page:
         matchings=MATCHINGS,
         recommenders=RECOMMENDERS,
         correlations=[[r, *map(str, point)] for r in RELATIONS for point in SWEEP],
+        told={
+            **dict.fromkeys(("power", "searches", "grouping", "quotations"), TESTED),
+            "axes": [[r, name] for r in TESTED for name in lists(r)],
+            "echo": [r for r in TESTED if "beyond" in lists(r)],
+            "phrases": [r for r in TESTED if config["relate"][r]["focus"]],
+        },
         config=PUBLIC_CONFIG,
         code=code(
             "report.py",
             "scripts/crosswalk/page.html.j2",
+            "scripts/crosswalk/relate.html.j2",
             "scripts/crosswalk/match.html.j2",
             "scripts/crosswalk/recommend.html.j2",
             "scripts/crosswalk/page.css",
