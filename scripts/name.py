@@ -4,21 +4,27 @@ from crosswalk.job import start
 
 log = start(snakemake)
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 
 from crosswalk.embedding import embed, open_embedder, open_store
-from crosswalk.files import read_parquet, read_vectors, write_csv, write_parquet
-from crosswalk.items import average_by_group, folds
+from crosswalk.fidelity import REPORT, parts
+from crosswalk.files import read_parquet, read_vectors, write_csv, write_json, write_parquet
+from crosswalk.items import prepared_items
 from crosswalk.job import device
 from crosswalk.models import embedding_of
-from crosswalk.naming import Vocabulary, describe_relations, name_traits
+from crosswalk.naming import Vocabulary, name_traits
+from crosswalk.sentences import describe_relations
 
 source, params = snakemake.input, snakemake.params
 found, ends, scores = (read_parquet(source[key]) for key in ("found", "ends", "scores"))
-first = scores[scores["relation"] == 1]
-items = first["id"].to_numpy()
-# A third of the items makes no names, so that fidelity is measured on texts the names have not seen.
-train = folds(first["block"].to_numpy(), 3, seed=params.seed) != 0
+# Covariates stay in: a name is about the texts as they are.
+items, blocks, *vectors = prepared_items(source.linked, source.x_rows, source.y_rows, source.x, source.y)
+part = parts(blocks, seed=params.seed)
+report = part == REPORT
+interpreter = params.interpreter["provider"] != "none"
 
 embedder = open_embedder(
     embedding_of(snakemake.config, params.collections[0]),  # that of both sides: a relation needs one space
@@ -28,28 +34,71 @@ embedder = open_embedder(
     seed=params.seed,
 )
 store = open_store(embedder, snakemake.config["cache"])
+spent = Counter()
+if interpreter:
+    from crosswalk.chat import Chat
+    from crosswalk.interpreter import interpreted
+
+    model = params.interpreter["model"]
+    chat = Chat(
+        model=model,
+        base_url=params.interpreter["base_url"],
+        at=f"relate.{snakemake.wildcards.relation}.interpreter",
+        cache=Path(snakemake.config["cache"]) / "chat",
+    )
+
+
+def embedded(texts):
+    """Vectors of phrases; what they took is added to what was spent."""
+    rows, usage = embed(texts, embedder, store=store)
+    spent.update(usage)
+    return rows
+
+
 names = {}
-for key, preamble in zip("xy", params.preambles, strict=True):
+for key, preamble, own_vectors in zip("xy", params.preambles, vectors, strict=True):
     rows = read_parquet(source[f"{key}_rows"])
-    _, vectors, _ = read_vectors(source[key], ids=rows["id"])
-    owner = rows["id" if key == "x" else "group"]
-    own = owner.isin(set(items)).to_numpy()
+    rows["text"] = [text.removeprefix(preamble) for text in rows["text"]]
+    owners = rows["id" if key == "x" else "group"]
+    own = owners.isin(set(items)).to_numpy()
     position = {item: i for i, item in enumerate(items)}
-    texts = [text.removeprefix(preamble) for text in rows["text"][own]]
-    vocabulary = Vocabulary(texts, items=[position[item] for item in owner[own]], count=len(items))
-    names[key] = name_traits(
-        vocabulary,
-        scores[f"{key}_score"].to_numpy().reshape(-1, len(items)).T,
-        embed=lambda phrases: embed(phrases, embedder, store=store).vectors,
-        train=train,
-        vectors=average_by_group(vectors[own], owner[own].to_numpy(), items),
+    vocabulary = Vocabulary(
+        rows["text"][own].tolist(), items=[position[item] for item in owners[own]], count=len(items)
     )
     log.info("%s: %d phrases to choose from", params.collections["xy".index(key)], len(vocabulary.phrases))
+    columns = scores[f"{key}_score"].to_numpy().reshape(-1, len(items)).T
+    about = {"embed": embedded, "vectors": own_vectors, "blocks": blocks}
+    names[key] = name_traits(vocabulary, columns, train=~report, test=report, **about)
+    if interpreter:
+        held = np.flatnonzero(found["confirmed"])  # only relations that hold are worth their price
+        told = interpreted(
+            [names[key][i] for i in held],
+            chat,
+            vocabulary,
+            columns[:, held],
+            part=part,
+            by=model,
+            rows=rows,
+            row_vectors=read_vectors(source[key], ids=rows["id"])[1],
+            owners=owners,
+            items=items,
+            **about,
+        )
+        for i, name in zip(held, told, strict=True):
+            names[key][i] = name
 
 table = describe_relations(found, ends, names, collections=params.collections, verb=params.verb)
 write_csv(snakemake.output.table, table)
 write_parquet(snakemake.output.parquet, table)
-fidelity = np.nanmean(table[["x_fidelity", "y_fidelity"]].to_numpy(np.float64)) if len(table) else np.nan
-log.info("%d relations named, mean fidelity %.2f", len(table), fidelity)
+write_json(snakemake.output.usage, {"embedding": spent, "interpreter": chat.usage if interpreter else {}})
+fidelity = table[["x_fidelity", "y_fidelity"]].to_numpy(np.float64)
+log.info(
+    "%d relations named, median fidelity %.2f",
+    len(table),
+    np.nanmedian(fidelity) if np.isfinite(fidelity).any() else np.nan,
+)
+if interpreter:
+    won = sum(name.words.by == model for side in names.values() for name in side)
+    log.info("%s named %d sides of %d relations: %s", model, won, len(table), chat.usage)
 for text in table.loc[table["confirmed"], "sentence"].head(5):
     log.info("%s", text)

@@ -199,8 +199,18 @@ def _search_faults(at, relation, collections):
             faults.append(f"{at}.focus[{i}]: it has no phrase; give `phrase`, or `x`, or `y`, or both of these")
         elif "phrase" in entry and len(entry) > 1:
             faults.append(f"{at}.focus[{i}]: `phrase` is asked of both sides by itself; give it alone, or `x` and `y`")
+    chat = relation["interpreter"]
+    if chat["provider"] == "openai" and not chat["model"]:
+        faults.append(f"{at}.interpreter.model: provider openai needs the name of a chat model, such as gpt-4.1-mini")
+    if chat["provider"] == "none":
+        faults += [
+            f"{at}.interpreter.{key}: has no effect with provider 'none'; set provider: openai"
+            for key in ("model", "base_url")
+            if chat[key]
+        ]
     if relation["method"] == "as_published":
         asked = [f"{at}.focus"] * bool(relation["focus"])
+        asked += [f"{at}.interpreter"] * (chat["provider"] != "none")
         asked += [f"{at}.covariates"] * any(relation["covariates"].values())
         faults += [f"{key}: as_published knows none; remove it, or the method" for key in asked]
     return faults

@@ -172,26 +172,38 @@ def name_trait(vocabulary: Vocabulary, scores, **settings) -> Name:
 
 
 def contest(
-    names: Sequence[Name], rivals: Sequence[Words | None], scores, *, embed, choose, report, vectors, blocks=None
+    names: Sequence[Name],
+    drafts: Sequence[Name],
+    rivals: Sequence[Words | None],
+    scores,
+    *,
+    embed: Callable[[list[str]], np.ndarray],
+    choose,
+    report,
+    vectors,
+    blocks=None,
 ) -> list[Name]:
-    """Of two names of each trait the one that fits unseen texts better, whoever made it.
+    """For each trait its name, or other words where these fit unseen texts better.
 
-    names: of the traits; rivals: other words for each, or None; scores: (items, traits); choose: bool (items,), those
-    on which the two are compared; report: bool (items,), other ones, on which the winner is measured; embed, vectors,
-    blocks: as in `name_traits`. A rival has to be better, not just as good. Names without a rival stay as they are.
+    names: what phrases make of all items but `report`; drafts: what they make of all items but `report` and `choose`,
+    which stand for the names here, so that no side of the comparison has seen its texts; rivals: other words for each
+    trait that have seen neither, or None; scores: (items, traits); choose: bool (items,), those on which draft and
+    rival are compared; report: bool (items,), those on which a rival that wins is measured; embed, vectors, blocks: as
+    in `name_traits`. A rival has to tell the two ends apart better; where both do so without a fault, better from the
+    middle.
     """
-    vectors = np.asarray(vectors, dtype=np.float64)
-    asked = [one for name, rival in zip(names, rivals, strict=True) if rival for one in (name.words, rival)]
+    asked = [words for draft, rival in zip(drafts, rivals, strict=True) if rival for words in (draft.words, rival)]
     said = {text for words in asked for text in (*words.high, *words.low, words.high_gist, words.low_gist) if text}
-    rows, unit = _rows(said, embed, width=vectors.shape[1]), _unit(vectors)
-    won = []
-    for name, rival, column in zip(names, rivals, np.asarray(scores).T, strict=True):
-        if rival:
-            own, other = (_fit(words, column, choose, unit, rows, blocks).side.value for words in (name.words, rival))
-            logger.debug("fidelity %.3f by phrases, %.3f by %s", own, other, rival.by)
-            if other > own or (np.isnan(own) and not np.isnan(other)):
-                name = Name(rival, _fit(rival, column, report, unit, rows, blocks))
-        won.append(name)
+    unit = _unit(np.asarray(vectors, dtype=np.float64))
+    rows = _rows(said, embed, width=unit.shape[1])
+    won = list(names)
+    for i, (draft, rival, column) in enumerate(zip(drafts, rivals, np.asarray(scores).T, strict=True)):
+        if rival is None:
+            continue
+        own, other = (_fit(words, column, choose, unit, rows, blocks) for words in (draft.words, rival))
+        logger.debug("fidelity %.3f by phrases, %.3f by %s", own.side.value, other.side.value, rival.by)
+        if _worth(other) > _worth(own):
+            won[i] = Name(rival, _fit(rival, column, report, unit, rows, blocks))
     return won
 
 
@@ -250,6 +262,12 @@ def _fit(words, scores, mask, vectors, rows, blocks):
     ends = (_end(words.high, words.high_gist, rows), _end(words.low, words.low_gist, rows))
     none = np.zeros(vectors.shape[1])
     return fidelity(scores, mask, vectors, *(none if end is None else end for end in ends), blocks=blocks)
+
+
+def _worth(measured):
+    """What a name is compared by: between the ends, then each end against the middle; no name is worth nothing."""
+    side, high, low = (-1.0 if np.isnan(area.value) else area.value for area in measured)
+    return side, high + low
 
 
 def _end(phrases, gist, rows):

@@ -41,7 +41,7 @@ def render(collections, studies, matchings=(), recommenders=(), *, config, prove
         title=config.get("title") or " and ".join(_words(c.name) for c in collections),
         reasons=_reasons(collections),
         collections=[collection_section(c, config["collections"][c.name]) for c in collections],
-        studies=told,
+        studies=_told_apart(told),
         matchings=_told_apart([match_section(m, by_name, config["match"][m.name]) for m in matchings]),
         recommenders=_told_apart([recommend_section(r, by_name, config["recommend"][r.name]) for r in recommenders]),
         # The record's config names no home folder.
@@ -101,7 +101,10 @@ def _inline():
 
 def _number(value, digits=2):
     """A number for people: a true minus, a dash where it is not known."""
-    return f"{value:.{digits}f}".replace("-", "−") if known(value) else "–"
+    if not known(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "−" if text.strip("-0.") else "")
 
 
 def _whole(value):

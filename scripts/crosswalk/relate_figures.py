@@ -47,38 +47,43 @@ def restored(table, *, names):
     """
     with svg.style():
         figure = Figure(figsize=(5.4, 1.1 + 0.24 * len(table)), layout="constrained")
-        panels = figure.subplots(1, 2, sharex=True, sharey=True)
+        panels = figure.subplots(1, 2, sharey=True)
         for axes, side, name in zip(panels, "xy", names, strict=True):
             _beside(axes, table["name"], 100 * table[f"held_out_{side}"], 100 * table[f"pca_held_out_{side}"])
             axes.set(xlabel="% of unseen variance", title=name.replace("_", " "))
             axes.title.set_fontsize(9)
+        limits = [axes.get_xlim() for axes in panels]
+        for axes in panels:
+            axes.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
         return svg.write(figure, "restored")
 
 
-def candidates(panels):
-    """Held-out r of every candidate, a line for each search.
+def candidates(lists):
+    """Held-out r of every candidate, a panel for each list, in it a line for each search.
 
-    panels: list of (list, search, r (m,), confirmed (m,) bool, view (m,) bool, least r that would be confirmed or nan).
-    Returns SVG.
+    lists: of (name, searches), a search being (name, r (m,), confirmed (m,) bool, view (m,) bool, least r that would be
+    confirmed alone or nan). Returns SVG.
     """
     with svg.style():
-        figure, axes = svg.canvas(0.9 + 0.34 * len(panels))
-        for place, (_, _, r, confirmed, view, least) in zip(range(len(panels))[::-1], panels, strict=True):
-            height = place + 0.22 * _spread(len(r))
-            rest = ~confirmed & ~view
-            faint = {"mfc": "none", "mec": svg.INK, "mew": 0.7}
-            axes.plot(r[view], height[view], ".", ms=2.5, color=svg.INK, alpha=0.45)
-            axes.plot(r[rest], height[rest], "o", ms=3.6, alpha=0.6, **faint)
-            axes.plot(r[confirmed], height[confirmed], "o", ms=4.6, color=svg.SERIES[0])
-            if np.isfinite(least):
-                axes.plot([least, least], [place - 0.38, place + 0.38], color=svg.SERIES[1], lw=2)
-        names = [f"{LISTS.get(of, of)}: {search}" for of, search, *_ in panels]
-        axes.set_yticks(range(len(panels))[::-1], names)
-        axes.set_ylim(-0.6, len(panels) - 0.4)
-        axes.axvline(0, color=svg.INK, lw=0.7)
-        axes.set_xlabel("correlation on held-out items")
+        sizes = [len(searches) for _, searches in lists]
+        figure = Figure(figsize=(5.4, 0.6 + sum(0.4 + 0.3 * size for size in sizes)), layout="constrained")
+        ratios = [size + 0.3 for size in sizes]
+        stack = figure.subplots(len(lists), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
+        for axes, (title, searches) in zip(stack, lists, strict=True):
+            for place, (_, r, confirmed, view, least) in zip(range(len(searches))[::-1], searches, strict=True):
+                height, rest = place + 0.24 * _spread(len(r)), ~confirmed & ~view
+                axes.plot(r[view], height[view], ".", ms=2.5, color=svg.INK, alpha=0.45)
+                axes.plot(r[rest], height[rest], "o", ms=3.8, alpha=0.7, mfc="none", mec=svg.INK, mew=0.7)
+                axes.plot(r[confirmed], height[confirmed], "o", ms=4.6, color=svg.SERIES[0], alpha=0.9)
+                if np.isfinite(least):
+                    axes.plot([least, least], [place - 0.4, place + 0.4], color=svg.SERIES[1], lw=2)
+            axes.set_yticks(range(len(searches))[::-1], [name for name, *_ in searches])
+            axes.set_ylim(-0.6, len(searches) - 0.4)
+            axes.axvline(0, color=svg.INK, lw=0.7)
+            axes.set_title(title, loc="left", fontsize=9)
+        stack[-1].set_xlabel("correlation on held-out items")
         return svg.write(figure, "candidates")
 
 
@@ -109,9 +114,9 @@ def _beside(axes, names, own, components):
     axes.plot(own, place, "o", ms=6, color=svg.SERIES[0], label="encoder")
     axes.set_yticks(place, names)
     axes.set_ylim(-0.7, len(names) - 0.3)
-    least = np.concatenate([own, components])
-    room = 0.05 * max(np.nanmax(least, initial=0.0), 1e-3)
-    axes.set_xlim(left=min(0.0, np.nanmin(least, initial=0.0)) - room)
+    values = np.concatenate([own, components, [0.0, 1e-3]])
+    low, high = np.nanmin(values), np.nanmax(values)
+    axes.set_xlim(low - 0.04 * (high - low), high + 0.06 * (high - low))
 
 
 def _spread(count):

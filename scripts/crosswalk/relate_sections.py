@@ -5,7 +5,6 @@ what goes with the phrases that were asked for.
 """
 
 import itertools
-import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,17 +13,15 @@ import pandas as pd
 from crosswalk import relate_figures as figures
 from crosswalk.encoder_sections import encoders_section
 from crosswalk.pairs import measuring
-from crosswalk.relations import kind_of
+from crosswalk.relation_words import cautions, statement, views
 from crosswalk.retrieval import LEXICAL, chance
-from crosswalk.sections import known, short
+from crosswalk.sections import known
 from crosswalk.tested_sections import tested_section
 
 LISTS = ("plain", "beyond", "focus")
 SECTIONS = 40  # relations told in full; the rest stands in the table
 ECHO_WORDS = ((0.7, "mostly"), (0.4, "partly"), (0.0, "hardly"))  # least echo, and how much of y repeats x
 ENDS = ("x_high", "y_high", "x_low", "y_low")
-FALL = 0.25  # share of r that goes with the items that quote, from which quotation is warned of
-UNITS = re.compile(r"(-?[0-9]+)-(-?[0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -77,9 +74,11 @@ def study_section(s, collections, config, settings, *, first):
     least = min([0.0, *(r[key] for r in relations for key in ("r", "r_low") if known(r[key]))])
     for r in relations:
         r["bar"] = [100 * (r[key] - least) / (1 - least) for key in ("r_low", "r_high", "r")]
+    asked = list(phrases)
+    relations.sort(key=lambda r: asked.index(r["encoder"]) if r["encoder"] in phrases else -1)  # as they were asked
     lists = {name: _list([r for r in relations if r["list"] == name], asked=name == "focus") for name in LISTS}
     for name, own in lists.items():
-        own |= evidence["lists"].get(name, {"tested": 0, "least_r": None})
+        own |= evidence["lists"].get(name, {"tested": 0, "least_r": None, "power": None})
     plain = lists["plain"]
     everything = [*plain["confirmed"], *plain["others"]] if published else plain["confirmed"] or plain["others"]
     if published:
@@ -89,6 +88,7 @@ def study_section(s, collections, config, settings, *, first):
         r["told"] = any(r is t for t in told)
     return {
         "name": s.name,
+        "heading": f"{config['x']} and {config['y']}{' (the published way)' if published else ''}".replace("_", " "),
         "x": config["x"],
         "y": config["y"],
         "config": config,
@@ -159,7 +159,7 @@ def _relation(row, s, scores, phrase, *, config, first):
     row = row | {key: row[key] if known(row[key]) else "" for key in ENDS}
     shown = {
         "relation": number,
-        "sentence": _statement(row, phrase, names, config.get("verb") or "tend to go with"),
+        "sentence": statement(row, phrase, names, config.get("verb") or "tend to go with"),
         "anchor": f"relation-{number}" if first else f"{s.name}-relation-{number}",
         "confirmed": row["confirmed"] == 1,
         "strict": row["strict"] == 1,
@@ -168,11 +168,11 @@ def _relation(row, s, scores, phrase, *, config, first):
         "scatter": None,
         "shown": len(unseen),
         "scored": len(every),
-        "views": _views(row["also"] if known(row["also"]) else "", names),
+        "views": views(row["also"] if known(row["also"]) else "", names),
         "unit": next(((side, row[f"{side}_unit"]) for side in "xy" if row[f"{side}_unit"] >= 0), None),
         "encoding": row["encoder"].removeprefix("concepts-"),
-        "fidelity": {end: row.get(f"{end}_fidelity") for end in ENDS},
-        "named_by": row.get("named_by") or None,
+        "fidelity": {of: _interval(row, f"{of}_fidelity") for of in ("x", "y", *ENDS)},
+        "named_by": row.get("named_by") if known(row.get("named_by")) else None,
         "ends": {
             name: texts[(texts["side"] == name[0]) & (texts["end"] == name[2:])].to_dict("records") for name in ENDS
         },
@@ -180,86 +180,12 @@ def _relation(row, s, scores, phrase, *, config, first):
     if len(unseen):
         points = (unseen[key].to_numpy() for key in ("x_score", "y_score"))
         shown["scatter"] = figures.held_out(*points, names=names)
-    return row | shown | _cautions(row, names)
+    return row | shown | cautions(row, names)
 
 
-def _statement(row, phrase, names, verb):
-    """The relation in words, names in braces; the figures that end the sentence stand beside it on the page."""
-    if phrase is None:
-        return row["sentence"].rpartition("; r = ")[0] or row["sentence"]
-    x, y = (name.replace("_", " ") for name in names)
-    like = {
-        side: f"like {{“{str(phrase[f'{side}_phrase']).translate({123: None, 125: None})}”}}"
-        for side in "xy"
-        if known(phrase[f"{side}_phrase"])
-    }
-    start = x[:1].upper() + x[1:]
-    if row["confirmed"] != 1:
-        if len(like) == 2:
-            return f"{start} {like['x']} and {y} {like['y']}: not known to go together"
-        if "x" in like:
-            return f"{start} {like['x']}: nothing in {y} is known to go with them"
-        return f"{y[:1].upper()}{y[1:]} {like['y']}: nothing in {x} is known to go with them"
-    if len(like) == 2:  # tested for either sign
-        sign = phrase.get("sign")
-        how = "are, in either direction," if not known(sign) else "are" if sign > 0 else "are anything but"
-        return f"{start} {like['x']} go with {y} that {how} {like['y']}"
-    halves = {side: like.get(side) or _about(row[f"{side}_high"], row[f"{side}_low"]) for side in "xy"}
-    return f"{start} {halves['x']} {verb} {y} {halves['y']}"
-
-
-def _about(high, low):
-    if high:
-        return f"about {{{high}}}" + (f" (rather than {{{low}}})" if low else "")
-    return f"not about {{{low}}}" if low else "of an unnamed kind"
-
-
-def _cautions(row, names):
-    """What else may account for a relation; without the columns of cautions, nothing is said."""
-    told = {"quoted": None, "explained": None, "returns": None, "doubts": []}
-    if known(row.get("leak")):
-        gone = row["r"] - row["r_unquoted"]
-        warned = row["leak"] > 0 and known(gone) and gone >= FALL * row["r"]
-        told["quoted"] = {"leak": row["leak"], "r": row["r_unquoted"], "warned": warned}
-        told["doubts"] += ["rests on quotation"] if warned else []
-    if row.get("explained_by"):
-        side, _, column = row["explained_by"].partition(".")
-        name = names["xy".index(side)].replace("_", " ") if side in ("x", "y") else ""
-        told["explained"] = {"column": column, "of": name, "r": row["r_given"], "warned": row["confounded"] == 1}
-        told["doubts"] += [f"{column} of {name} explains part of it"] if row["confounded"] == 1 else []
-    seeds = {name: row.get(f"seed_stability_{side}") for side, name in zip("xy", names, strict=True)}
-    told["returns"] = [(name.replace("_", " "), value) for name, value in seeds.items() if known(value)]
-    return told
-
-
-def _views(also, names):
-    """What was folded into a relation: a count of each kind, and the units by encoding."""
-    counts, units = {"axis": 0, "concept": 0, "pair": 0, "focus": 0}, {}
-    for entry in filter(None, also.split("; ")):
-        family, _, pair = entry.rpartition(" ")
-        kind = kind_of(family)
-        counts[kind] += 1
-        if kind in ("pair", "concept"):
-            units.setdefault((kind, family.removeprefix("concepts-")), []).append(_unit(pair, names))
-    said = [
-        f"{counts[kind]} {one if counts[kind] == 1 else many}"
-        for kind, one, many in (("axis", "axis", "axes"), ("concept", "concept", "concepts"))
-        if counts[kind]
-    ]
-    pairs = sum(kind == "pair" for kind, _ in units)
-    if counts["pair"]:
-        whole = f"{counts['pair']} pair{'s' if counts['pair'] > 1 else ''} of units"
-        said.append(f"{whole} in {pairs} encoding{'s' if pairs > 1 else ''}")
-    listed = [
-        (name if kind == "pair" else f"concepts of {short(name)}", own) for (kind, name), own in sorted(units.items())
-    ]
-    return {"said": ", ".join(said[:-2] + [" and ".join(said[-2:])]) if said else "", "by_encoding": listed}
-
-
-def _unit(pair, names):
-    """Units as people read them: "1-2" of a pair stays; of a concept's "3--1" the side that has none is left out."""
-    found = UNITS.fullmatch(pair)
-    sides = [(name, int(unit)) for name, unit in zip(names, found.groups(), strict=True)] if found else []
-    if not sides or all(unit >= 0 for _, unit in sides):
-        return pair
-    return " and ".join(f"{unit} of {name.replace('_', ' ')}" for name, unit in sides if unit >= 0)
+def _interval(row, column):
+    """A figure with its bounds, None where it is not known; bounds of no width are those of a single block."""
+    figure, low, high = (row.get(column + ending) for ending in ("", "_from", "_to"))
+    if not (known(low) and known(high)) or np.isclose(low, high, atol=1e-9):
+        low = high = None
+    return figure, low, high

@@ -4,6 +4,7 @@ The official client sends the requests, without its own repetitions, whose pause
 """
 
 import email.utils
+import itertools
 import logging
 import random
 import time
@@ -52,7 +53,7 @@ class Service:
         pauses or the one that the service asks for. Raises UserError that names the last fault, and at once if trying
         again is vain; it is a WrongAnswer if the last answer was one.
         """
-        for attempt in range(1, TRIES + 1):
+        for attempt in itertools.count(1):
             kind = UserError
             try:
                 return ask(), attempt
@@ -66,7 +67,6 @@ class Service:
             wait = wait or min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT) * random.uniform(0.75, 1)
             log.warning("%s, try %d of %d: %s; again in %.1f s", self.url, attempt, TRIES, self._safe(fault), wait)
             time.sleep(wait)
-        raise AssertionError("unreachable")
 
     def _judge(self, error):
         """Seconds to wait before the next try, None for our own choice, and the fault; UserError if there is no use."""

@@ -1,11 +1,15 @@
 """What the report says of what was tested: search by search, what could have been found, and how items were grouped."""
 
+from itertools import groupby
+
 from crosswalk import relate_figures as figures
 from crosswalk.components import component_count
 from crosswalk.relations import kind_of
 from crosswalk.sections import known, short
 
-KINDS = {"axis": "axes", "pair": "pairs of units of ", "concept": "concepts of ", "focus": "phrases"}
+# What searches look for, in the order in which they are told.
+KINDS = {"axis": "axes", "concept": "concepts of ", "pair": "pairs of units of ", "focus": "phrases"}
+ORDER = list(figures.LISTS)
 GIANT = 0.1  # share of the items in one block from which it is told with a warning, as `grouping` does
 
 
@@ -14,8 +18,10 @@ def tested_section(s, config):
     of all candidates; `left_out`; `overlap`, how far axes come back; `grouping`; `quotations`; `echo`.
     """
     told = {
-        "lists": {name: {"tested": int(n), "least_r": None} for name, n in _counts(s.tested).items()},
+        "lists": {name: {"tested": int(n), "least_r": None, "power": None} for name, n in _counts(s.tested).items()},
+        "kinds": {kind_of(family) for family in s.tested["family"].unique()},
         "searches": [],
+        "by_list": [],
         "figure": None,
         "left_out": s.searches.get("left_out", []),
         "overlap": _overlap(s, config),
@@ -25,13 +31,22 @@ def tested_section(s, config):
     }
     if s.power is None or s.power.empty:
         return told
-    one_seed = s.power["search"].map(short).is_unique if "search" in s.power else True
+    one_seed = s.power["search"].nunique() == s.power["search"].map(short).nunique()
     for row in s.power.to_dict("records"):
         whole = row["search"] == "all"
         if whole:
             told["lists"][row["list"]] = {"tested": int(row["tested"]), "least_r": row["least_r_list"], "power": row}
         told["searches"].append(row | {"whole": whole, "name": _search(row, one_seed)})
-    told["figure"] = _candidates(s.tested, told["searches"])
+    told["searches"].sort(
+        key=lambda row: (
+            ORDER.index(row["list"]),
+            row["whole"],
+            list(KINDS).index(row["kind"]) if row["kind"] in KINDS else -1,
+        )
+    )
+    by_list = groupby(told["searches"], key=lambda row: row["list"])
+    told["by_list"] = [(figures.LISTS[name], list(rows)) for name, rows in by_list]
+    told["figure"] = _candidates(s.tested, told["by_list"])
     return told
 
 
@@ -47,16 +62,19 @@ def _search(row, one_seed):
     return name + (short(encoding) if one_seed else encoding) if name.endswith(" ") else name
 
 
-def _candidates(tested, searches):
+def _candidates(tested, by_list):
     """A figure of the held-out r of every candidate, search by search."""
     family = tested["family"].map(lambda name: "focus" if kind_of(name) == "focus" else name)
     panels = []
-    for row in searches:
-        own = tested[(tested["list"] == row["list"]) & (family == row["search"])]
-        if not row["whole"] and len(own):
-            sure, view = own["confirmed"].to_numpy(bool), own["view_of"].to_numpy() >= 0
-            panels.append((row["list"], row["name"], own["r"].to_numpy(), sure, view, row["least_r_list"]))
-    return figures.candidates(panels) if panels else None
+    for title, rows in by_list:
+        panel = []
+        for row in rows:
+            own = tested[(tested["list"] == row["list"]) & (family == row["search"])]
+            if not row["whole"]:
+                sure, view = own["confirmed"].to_numpy(bool), own["view_of"].to_numpy() >= 0
+                panel.append((row["name"], own["r"].to_numpy(), sure, view, row["least_r_list"]))
+        panels.append((title, panel))
+    return figures.candidates(panels)
 
 
 def _overlap(s, config):

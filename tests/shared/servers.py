@@ -1,4 +1,4 @@
-"""Servers on this machine for tests: one of files, one that answers as a paid embedding service does."""
+"""Servers on this machine for tests: one of files, two that answer as paid services of embeddings and of chat do."""
 
 import base64
 import functools
@@ -34,6 +34,14 @@ def good(request, width=None, model=None):
     return {"object": "list", "data": rows, "model": model or request["model"], "usage": usage}
 
 
+def said(request, content='{"word": "yes"}', *, refusal=None, finish="stop", model=None):
+    """What a chat service that works answers."""
+    message = {"role": "assistant", "content": content, "refusal": refusal}
+    choice = {"index": 0, "message": message, "finish_reason": finish}
+    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    return {"object": "chat.completion", "choices": [choice], "model": model or request["model"], "usage": usage}
+
+
 class Server:
     """A server in a thread, from `with` to its end; origin: its address."""
 
@@ -55,6 +63,8 @@ class Server:
 class EmbeddingService(Server):
     """Speaks /v1/embeddings; `script` holds the answers to give first, one a request, as functions of the request."""
 
+    path, answer = "/v1/embeddings", staticmethod(good)
+
     def __init__(self):
         self.script, self.requests, self.headers = [], [], []
         outer = self
@@ -66,7 +76,10 @@ class EmbeddingService(Server):
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.requests.append(request)
                 outer.headers.append(dict(self.headers))
-                answer = (outer.script.pop(0) if outer.script else good)(request)
+                if self.path != outer.path:
+                    self.send_error(404)
+                    return
+                answer = (outer.script.pop(0) if outer.script else outer.answer)(request)
                 if answer is None:
                     self.close_connection = True
                     return
@@ -83,6 +96,12 @@ class EmbeddingService(Server):
 
         super().__init__(Handler)
         self.url = f"{self.origin}/v1"
+
+
+class ChatService(EmbeddingService):
+    """Speaks /v1/chat/completions in the same way; `answer` may be set to another function of the request."""
+
+    path, answer = "/v1/chat/completions", staticmethod(said)
 
 
 class FileServer(Server):

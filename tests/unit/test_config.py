@@ -256,3 +256,20 @@ def test_what_is_taken_out_of_y_is_a_number_or_auto(config, remove):
     check_config(copy.deepcopy(config), SCHEMA)
     config["relate"]["books_reviews"]["echo"] = {"remove": "all"}
     assert "relate.books_reviews.echo.remove" in faults(config)
+
+
+def test_an_interpreter_is_no_one_unless_it_is_named(config):
+    settings = config["relate"]["books_reviews"]
+    check_config(copied := copy.deepcopy(config), SCHEMA)
+    assert copied["relate"]["books_reviews"]["interpreter"] == {"provider": "none", "model": None, "base_url": None}
+    settings["interpreter"] = {"provider": "openai"}
+    assert "relate.books_reviews.interpreter.model: provider openai needs the name" in faults(copy.deepcopy(config))
+    settings["interpreter"] = {"provider": "openai", "model": "toy-model", "base_url": "http://localhost:8000/v1"}
+    check_config(copy.deepcopy(config), SCHEMA)
+    settings["method"] = "as_published"
+    assert "relate.books_reviews.interpreter: as_published knows none" in faults(copy.deepcopy(config))
+
+
+def test_settings_of_an_interpreter_without_one_are_a_fault(config):
+    config["relate"]["books_reviews"]["interpreter"] = {"model": "toy-model"}
+    assert "interpreter.model: has no effect with provider 'none'; set provider: openai" in faults(config)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from crosswalk import figures, match_figures, svg
+from crosswalk import figures, match_figures, relate_figures, svg
 
 
 def pixels(picture):
@@ -30,9 +30,24 @@ def every_figure():
         "map": figures.cluster_map(x, y, np.arange(200) % 11 + 1, explained=[0.4, 0.2]),
         "differences": figures.differences([("embedding", x), ("topk-8", y[:8])], chance=0.2),
         "losses": figures.losses([("dense", 8, 1, history), ("dense", 16, 1, history), ("topk", 8, 1, history)]),
-        "scores": figures.held_out(x, y, names=("papers", "reviews")),
+        "scores": relate_figures.held_out(x, y, names=("papers", "reviews")),
         "weights": figures.critical_weights([("unit 3", x), ("unit 4", y)], kept=20),
-        "encoders": figures.encoders(table.assign(pca_median_r=[0.2, np.nan])),
+        "encoders": relate_figures.encoders(table.assign(pca_median_r=[0.2, np.nan])),
+        "restored": relate_figures.restored(
+            pd.DataFrame({"name": ["topk-8"], "held_out_x": 0.2, "pca_held_out_x": 0.3}).assign(
+                held_out_y=np.nan, pca_held_out_y=np.nan
+            ),
+            names=("papers", "book_reviews"),
+        ),
+        "candidates": relate_figures.candidates(
+            [
+                (
+                    "plain",
+                    [("axes", x[:9] / 9, x[:9] > 0, y[:9] > 0, 0.2), ("pairs", x[:1], x[:1] > 9, x[:1] > 9, np.nan)],
+                )
+            ]
+        ),
+        "overlap": relate_figures.overlap({"plain": [0.2, 0.4], "beyond": [0.1, 0.3]}, chance=[0.1, 0.2]),
         "clouds": match_figures.clouds(plane[:40], plane[40:70], names=("a_side", "b"), pairs=[(0, 1), (2, 0)]),
     }
 
@@ -131,13 +146,13 @@ def test_sample_is_the_same_each_time_and_keeps_what_must_be_drawn():
 
 def test_many_points_become_one_image():
     x = np.random.default_rng(0).normal(size=svg.POINTS_AS_VECTORS + 1)
-    drawn = figures.held_out(x, x, names=("a", "b"))
+    drawn = relate_figures.held_out(x, x, names=("a", "b"))
     assert drawn.count("<image") == 1 and "h0M" not in drawn
     assert len(drawn) < 150_000
 
 
 def test_a_name_with_dollars_is_no_formula():
-    assert "a $x^2$ &lt;b&gt;" in figures.held_out(np.arange(3.0), np.arange(3.0), names=("a $x^2$ <b>", "y"))
+    assert "a $x^2$ &lt;b&gt;" in relate_figures.held_out(np.arange(3.0), np.arange(3.0), names=("a $x^2$ <b>", "y"))
 
 
 def test_matrix_is_lighter_where_it_is_higher():

@@ -13,7 +13,8 @@ from crosswalk.files import write_csv, write_json, write_parquet, write_vectors
 from crosswalk.match_examples import examples
 from crosswalk.match_sections import Matching, match_section
 from crosswalk.page import render
-from crosswalk.sections import Collection, Study
+from crosswalk.relate_sections import Study
+from crosswalk.sections import Collection
 
 BLOCKS = ("embedding", "words", "queries")
 REASONS = ("no b is nearer than <b>chance</b>", "nothing in it can be compared")
@@ -232,7 +233,14 @@ def test_advice_names_only_what_the_config_does_not_do():
 def test_page_of_relations_and_matches_tells_both(html):
     empty = pd.DataFrame()
     study = Study(
-        "ties", empty, empty, empty, pd.DataFrame(columns=["encoder", "dim", "seed", "median_r"]), 7, empty, {}
+        "ties",
+        empty,
+        empty,
+        empty,
+        pd.DataFrame(columns=["encoder", "dim", "seed", "median_r"]),
+        pd.DataFrame({"family": ["axes"] * 7}),
+        empty,
+        {},
     )
     world = World()
     config = {"x": "resumes", "y": "jobs", "method": "cross_fitted", "folds": 5, "permutations": 99, "alpha": 0.05}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crosswalk import naming
-from crosswalk.naming import Name, Vocabulary
+from crosswalk.naming import Vocabulary, Words
 
 WIDTH = 64
 FILLER = [
@@ -75,7 +75,7 @@ def test_names_ignore_the_items_held_out(world):
     first, second = (
         naming.name_trait(vocabulary, s, embed=embed, train=train, vectors=vectors) for s in (scores, changed)
     )
-    assert first[:2] == second[:2]
+    assert first.words == second.words
     assert first.fidelity > 0.9 and second.fidelity < 0.1
 
 
@@ -128,7 +128,7 @@ def test_replicated_texts_change_no_name(world):
     _, _, vectors, train = world
     once, thrice = (Vocabulary(texts * k, items=np.tile(np.arange(len(texts)), k), count=len(texts)) for k in (1, 3))
     settings = {"embed": embed, "train": train, "vectors": vectors}
-    assert naming.name_trait(once, scores, **settings)[:2] == naming.name_trait(thrice, scores, **settings)[:2]
+    assert naming.name_trait(once, scores, **settings) == naming.name_trait(thrice, scores, **settings)
 
 
 def test_a_name_says_each_thing_once():
@@ -147,7 +147,7 @@ def test_a_name_says_each_thing_once():
     ]
     rows = np.eye(len(ranked))
     rows[7] = rows[3] * 0.9 + rows[7] * np.sqrt(1 - 0.9**2)
-    kept = naming._distinct(ranked, rows, {phrase: i for i, phrase in enumerate(ranked)}, 10)
+    kept = naming._distinct(ranked, dict(zip(ranked, rows, strict=True)), 10)
     assert kept == ["slow pacing", "boring", "book", "plot holes", "plot twist"]
 
 
@@ -155,38 +155,6 @@ def test_texts_without_phrases_get_no_name():
     vocabulary = Vocabulary(["the 1", "of 2", "3", ""])
     name = naming.name_trait(vocabulary, np.arange(4.0), embed=embed, train=np.ones(4, bool), vectors=np.ones((4, 3)))
     assert name.high == name.low == [] and np.isnan(name.fidelity)
-
-
-def test_auc_counts_pairs():
-    assert naming.auc([2, 3], [1, 2]) == pytest.approx(3.5 / 4)
-    assert np.isnan(naming.auc([], [1]))
-
-
-def test_sentence_states_the_relation():
-    said = naming.sentence(
-        x="functions", y="fn_parameters", x_high=["a", "b"], x_low=["c"], y_high=["f"], y_low=["h", "i"], r=0.684,
-        interval=(0.6, 0.75), q=0.0123, echo=0.9, beyond=-0.05,
-    )  # fmt: skip
-    assert said == (
-        "Functions about {a, b} (rather than {c}) tend to go with fn parameters about {f} (rather than {h, i}); "
-        "r = .68 [.60, .75] on unseen functions, q = .012, echo .90, beyond the echo -.05"
-    )
-
-
-def test_sentence_leaves_out_what_is_unknown():
-    said = naming.sentence(x="books", y="reviews", x_low=["c"], r=1.0, verb="get", unseen=False)
-    assert said == "Books not about {c} get reviews of an unnamed kind; r = 1.00 on the same books"
-
-
-def test_sentence_with_a_negative_r_stays_true():
-    said = naming.sentence(x="books", y="reviews", x_high=["a"], y_high=["f"], y_low=["h"], r=-0.5, q=1e-5)
-    assert said == (
-        "Books about {a} tend to go with reviews about {h} (rather than {f}); r = -.50 on unseen books, q < .001"
-    )
-
-
-def test_name_is_plain_data():
-    assert Name(["a"], [], 0.5)._asdict() == {"high": ["a"], "low": [], "fidelity": 0.5}
 
 
 def test_equal_evidence_is_decided_by_the_direction():
@@ -206,3 +174,81 @@ def test_background_of_the_log_odds_is_the_items_that_make_names(world, monkeypa
     monkeypatch.setattr(naming, "log_odds", lambda *counts, **more: seen.append(counts[2]) or real(*counts, **more))
     naming.name_trait(vocabulary, scores, embed=embed, train=train, vectors=vectors)
     assert np.array_equal(seen[0], vocabulary.held[np.flatnonzero(train)].toarray().sum(axis=0))
+
+
+GOOD = Words(HIGH, LOW, "tales of dragon and sword", "notes on engine and piston", "toy-model")
+WORSE = Words(FILLER[:3], FILLER[3:6], "paper model", "data figure", "toy-model")
+PART = np.repeat([0, 1, 2, 2], 100)
+
+
+def in_contest(world, rival, scores, **settings):
+    """The name of a trait after it met a rival: made on half, compared on a quarter and measured on a quarter."""
+    vocabulary, _, vectors, _ = world
+    own = naming.name_trait(
+        vocabulary, scores, embed=embed, train=PART == 2, test=PART == 0, vectors=vectors, **settings
+    )
+    (won,) = naming.contest(
+        [own], [own], [rival], scores[:, None], embed=embed, choose=PART == 1, report=PART == 0, vectors=vectors
+    )
+    return own, won
+
+
+def test_of_two_names_the_one_that_fits_unseen_texts_better_wins(world):
+    own, won = in_contest(world, GOOD, world[1], n=1)
+    assert own.words.by == "phrases" and won.words == GOOD and won.fidelity > own.fidelity
+    own, won = in_contest(world, WORSE, world[1])
+    assert won == own and won.fidelity > 0.9
+
+
+def test_no_rival_or_one_that_is_just_as_good_changes_nothing(world):
+    own, won = in_contest(world, None, world[1])
+    assert won == own
+    own, won = in_contest(world, own.words._replace(by="toy-model"), world[1])
+    assert won == own
+
+
+def test_of_two_names_that_part_the_ends_without_fault_the_one_that_tells_the_middle_wins():
+    scores, known = np.arange(100.0), {"top": 0, "bottom": 1, "middle": 2}
+    vectors = np.eye(3)[np.select([scores % 50 >= 40, scores % 50 < 10], [0, 1], 2)]
+    settings = {"embed": lambda texts: np.eye(3)[[known[text] for text in texts]], "vectors": vectors}
+    settings |= {"choose": scores < 50, "report": scores >= 50}
+    blind, sharp = Words(["top"], ["middle"]), Words(["top"], ["bottom"], by="toy-model")
+    none = naming.Name(blind, naming.fidelity(scores, scores < 0, vectors, np.zeros(3), np.zeros(3)))
+    for draft, rival in ((blind, sharp), (sharp, blind)):
+        draft = none._replace(words=draft)
+        (won,) = naming.contest([draft], [draft], [rival], scores[:, None], **settings)
+        assert won.words == sharp
+
+
+def test_the_texts_that_choose_a_name_do_not_report_on_it(world):
+    scores = world[1]
+    own, won = in_contest(world, GOOD, np.where(PART == 0, -scores, scores), n=1)
+    assert won.words == GOOD and won.fidelity < 0.1 and own.fidelity < 0.5
+    own, won = in_contest(world, WORSE, np.where(PART == 1, -scores, scores))
+    assert won.words == WORSE and won.fidelity < 0.85 < own.fidelity
+
+
+def test_the_texts_that_choose_a_name_do_not_make_it(world):
+    own, _ = in_contest(world, None, world[1])
+    assert in_contest(world, None, np.where(PART == 1, 0, world[1]))[0] == own
+
+
+def test_a_trait_without_phrases_takes_the_words_it_is_given(world):
+    bare, scores = Vocabulary(["the 1"] * 400), world[1]
+    own, won = in_contest((bare, scores, world[2], None), GOOD, scores)
+    assert np.isnan(own.fidelity) and won.words == GOOD and won.fidelity > 0.9
+
+
+def test_a_gist_that_says_the_opposite_spoils_a_name(world):
+    turned = GOOD._replace(high_gist="engine, piston and gearbox", low_gist="dragon, castle and sword")
+    assert in_contest(world, turned, world[1])[1].words.by == "phrases"
+    right, wrong = (in_contest(world, rival, world[1], n=1)[1].fidelity for rival in (GOOD, turned))
+    assert wrong < right - 0.1
+
+
+def test_each_end_is_measured_by_its_own_name(world):
+    vocabulary, scores, vectors, train = world
+    measured = naming.name_trait(vocabulary, scores, embed=embed, train=train, vectors=vectors).measured
+    for end in measured:
+        assert 0.5 < end.low < end.value < end.high < 1
+    assert measured.side.value > max(measured.high.value, measured.low.value)

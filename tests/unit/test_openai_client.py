@@ -3,13 +3,14 @@
 import base64
 import json
 import logging
+import time
 
 import numpy as np
 import pytest
 
-from crosswalk import openai_client
 from crosswalk.embedding import embed, open_embedder, open_store
 from crosswalk.errors import UserError
+from crosswalk.service import TRIES
 from servers import WIDTH, EmbeddingService, good, vector
 
 KEY = "sk-test-3f9a1c77d2"
@@ -66,7 +67,7 @@ def service(monkeypatch):
 def waits(monkeypatch):
     """The pauses that would have been made."""
     made = []
-    monkeypatch.setattr(openai_client.time, "sleep", made.append)
+    monkeypatch.setattr(time, "sleep", made.append)
     return made
 
 
@@ -124,7 +125,7 @@ def test_answer_that_stays_wrong_ends_the_run_and_is_never_kept(service, waits, 
     with pytest.raises(UserError) as raised:
         embed(TEXTS, embedder, store=store)
     assert WRONG[name][1] in str(raised.value) and service.url in str(raised.value)
-    assert len(service.requests) == openai_client.TRIES and len(store) == 0
+    assert len(service.requests) == TRIES and len(store) == 0
 
 
 @pytest.mark.parametrize("name", HOPELESS)
@@ -157,7 +158,7 @@ def test_service_that_is_not_there_is_named(service, waits):
 def test_answered_requests_are_paid_once_though_a_later_one_fails(service, waits, tmp_path):
     texts = [f"text {i}" for i in range(10)]
     settings = {"batch": {"texts": 2}}
-    service.script = [good, good, *[lambda r: failure(500, "down")] * openai_client.TRIES]
+    service.script = [good, good, *[lambda r: failure(500, "down")] * TRIES]
     embedder = client(service, **settings)
     with pytest.raises(UserError, match="HTTP 500: down"):
         embed(texts, embedder, store=open_store(embedder, tmp_path))

@@ -11,6 +11,7 @@ SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from crosswalk.config import check_config, embedding_of, load_schema, source_paths
+from crosswalk.credentials import service_address, service_key
 from crosswalk.errors import UserError
 from crosswalk.limits import embedded, encoded
 from crosswalk.match_config import query_phrases
@@ -268,6 +269,19 @@ def listed_covariates(relation):
     """What is taken out of both sides of a relation, as "x.length"."""
     covariates = config["relate"][relation]["covariates"]
     return [f"{key}.{name}" for key in "xy" for name in covariates[key]]
+
+
+def interpreter_is_ready(wildcards):
+    """No file: says that a key is missing when the jobs are planned, and only where relations are to be named."""
+    settings = config["relate"][wildcards.relation]["interpreter"]
+    if settings["provider"] != "none":
+        at = f"relate.{wildcards.relation}.interpreter"
+        try:
+            service_address(settings["base_url"], at=at)
+            service_key(at=at, instead="none")
+        except UserError as error:
+            raise WorkflowError(str(error)) from None
+    return []
 
 
 def search_settings(relation, *keys):

@@ -282,6 +282,7 @@ rule relations:
 rule name:
     """Put each relation into words, and measure how well the words fit texts that did not make them."""
     input:
+        linked="<results>/relate/{relation}/items.parquet",
         found="<results>/relate/{relation}/found.parquet",
         ends="<results>/relate/{relation}/ends.parquet",
         scores="<results>/relate/{relation}/scores.parquet",
@@ -290,6 +291,7 @@ rule name:
         x=side("<results>/embeddings/{collection}.arrow", "x"),
         y=side("<results>/embeddings/{collection}.arrow", "y"),
         lexical=lambda w: lexical_files(config["relate"][w.relation]["x"]),
+        answering=interpreter_is_ready,
     output:
         table=report(
             "<results>/relate/{relation}/relations.csv",
@@ -298,6 +300,7 @@ rule name:
             labels={"relation": "{relation}", "table": "relations"},
         ),
         parquet="<results>/relate/{relation}/relations.parquet",
+        usage="<results>/relate/{relation}/names.usage.json",
     log:
         "<logs>/name/{relation}.log",
     wildcard_constraints:
@@ -313,6 +316,7 @@ rule name:
         verb=lambda w: config["relate"][w.relation]["verb"],
         preambles=lambda w: preambles_of(w.relation),
         vectors=lambda w: vector_settings(config["relate"][w.relation]["x"]),
+        interpreter=lambda w: config["relate"][w.relation]["interpreter"],
         seed=config["seed"],
         code=code("name.py"),
     script:

@@ -90,7 +90,9 @@ rule page:
         axes=[f"<results>/relate/{r}/{name}/axes/axes.json" for r in TESTED for name in lists(r)],
         echo=[f"<results>/relate/{r}/beyond/echo.json" for r in TESTED if "beyond" in lists(r)],
         phrases=[
-            f"<results>/relate/{r}/focus/phrases.csv" for r in TESTED if config["relate"][r]["focus"]
+            f"<results>/relate/{r}/focus/phrases.csv"
+            for r in TESTED
+            if config["relate"][r]["focus"]
         ],
         provenance="<results>/provenance.json",
     output:
