@@ -31,10 +31,10 @@ for side in "xy":
         threads=snakemake.threads,
         seed=seed,
     )
-    phrases = sorted({phrase for test in asked if (phrase := getattr(test, side)) is not None})
-    if phrases:
-        found, usage[side] = embed(phrases, embedder, store=open_store(embedder, snakemake.config["cache"]))
-        vectors.update({(side, phrase): vector for phrase, vector in zip(phrases, found, strict=True)})
+    wanted = sorted({phrase for test in asked if (phrase := getattr(test, side)) is not None})
+    if wanted:
+        given, usage[side] = embed(wanted, embedder, store=open_store(embedder, snakemake.config["cache"]))
+        vectors.update({(side, phrase): vector for phrase, vector in zip(wanted, given, strict=True)})
 
 found = focus_axes(
     x,
@@ -76,9 +76,12 @@ write_search(
     y_directions=found.y_directions,
     width=x.shape[1],
 )
-write_csv(
-    snakemake.output.phrases,
-    pd.DataFrame([(test.name, test.x, test.y) for test in asked], columns=["family", "x_phrase", "y_phrase"]),
-)
+# Where both sides have a phrase, y was turned round if the two go against one another.
+signs = [
+    np.nan if test.x is None or test.y is None else float(np.sign(direction @ vectors["y", test.y]))
+    for test, direction in zip(asked, found.y_directions.T, strict=True)
+]
+phrases = [(test.name, test.x, test.y, sign) for test, sign in zip(asked, signs, strict=True)]
+write_csv(snakemake.output.phrases, pd.DataFrame(phrases, columns=["family", "x_phrase", "y_phrase", "sign"]))
 write_json(snakemake.output.usage, usage)
 log.info("%d phrases tested on %d items; %d with p <= 0.05", len(asked), len(ids), (found.p <= 0.05).sum())

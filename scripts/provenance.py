@@ -24,6 +24,8 @@ record = {
         for name, path in zip(params.relations, snakemake.input.relations, strict=True)
         for table in [read_parquet(path)]
     },
+    "names": {name: read_json(path) for name, path in zip(params.tested, snakemake.input.names, strict=True)},
+    "focus": {name: read_json(path) for name, path in zip(params.focused, snakemake.input.asked, strict=True)},
     "phrases": {name: read_json(path) for name, path in zip(params.phrases, snakemake.input.phrases, strict=True)},
     "matches": {
         name: {key: found[key] for key in ("identifiable", "rows", "matched", "weights") if key in found}

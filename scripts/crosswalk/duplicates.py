@@ -18,8 +18,7 @@ RUN = 3  # words of a shingle
 ALIKE = 0.7  # Jaccard index of two texts' shingles: one word in twenty may differ
 FEWEST_WORDS = 20  # a shorter text is a copy only of its equal: a change of two words is a third of its shingles
 FEWEST_SHINGLES = 15  # of a text's own, once what all texts say is left out
-STOCK_WORDS = 8  # shorter texts that stand in many items are what anyone says, not copies
-STOCK_ITEMS = 5
+STOCK_ITEMS = 5  # texts that stand in more items are what anyone says of anything, not copies
 TEMPLATE = 0.2  # share of the texts above which a shingle belongs to a form that all fill in
 TEMPLATE_TEXTS = 50  # fewer texts show no form
 BANDS, ROWS = 20, 3  # of a signature: of pairs at .7, two in ten thousand are missed
@@ -42,9 +41,9 @@ def words(text):
 def copies(texts, *, owners=None, alike=ALIKE):
     """Label texts that are copies of one another, directly or through others.
 
-    texts: n strings; owners: for each the item it belongs to (default: one each). Texts of under `STOCK_WORDS` words
-    that more than `STOCK_ITEMS` items have in common are left alone where several texts belong to an item: joining
-    them would chain together all who say "great book".
+    texts: n strings; owners: for each the item it belongs to (default: one each). Texts that more than
+    `STOCK_ITEMS` items have in common are left alone where several texts belong to an item: joining them would chain
+    together all who say "great book", or all functions that explain an argument in the words of their package.
     Returns Copies; labels are in the order of first appearance. Equal input gives equal output, and the order of the
     texts changes no partition but at the edge of `alike`.
     """
@@ -60,7 +59,7 @@ def copies(texts, *, owners=None, alike=ALIKE):
         _join(parent, order[a], order[b])
     roots = np.array([_root(parent, i) for i in range(len(first))], np.intp)
     labels = roots[equal]
-    stock = _stock(labels, owners, np.array([len(own) for own in split]))
+    stock = _stock(labels, owners)
     labels[stock] = len(first) + np.arange(stock.sum())
     _, sizes = np.unique(labels, return_counts=True)
     facts = {
@@ -73,13 +72,13 @@ def copies(texts, *, owners=None, alike=ALIKE):
     return Copies(labels, facts)
 
 
-def _stock(labels, owners, lengths):
-    """Which short texts are said of too many items to be copies."""
+def _stock(labels, owners):
+    """Which texts are said of too many items to be copies."""
     if len(np.unique(owners)) == len(owners):
         return np.zeros(len(labels), bool)
     pairs = np.unique(np.stack([labels, owners]), axis=1)
     values, held = np.unique(pairs[0], return_counts=True)
-    return (held[np.searchsorted(values, labels)] > STOCK_ITEMS) & (lengths < STOCK_WORDS)
+    return held[np.searchsorted(values, labels)] > STOCK_ITEMS
 
 
 def shingles(split, run):

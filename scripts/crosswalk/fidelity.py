@@ -103,6 +103,8 @@ def area(positive, negative, positive_blocks=None, negative_blocks=None) -> Area
         + _correction(downs) * (down @ down) / n**2
         + 2 * _correction(count) * (up @ down) / (m * n)
     )
+    if count < 2:
+        return Area(value, np.nan, np.nan)  # one block says nothing of how blocks differ
     fewest, centre = min(ups, downs), value
     if not 0 < value < 1:
         centre = (value * fewest + 0.5) / (fewest + 1)

@@ -82,6 +82,9 @@ def test_what_anyone_says_joins_no_items():
     several = copies([*said, *["Great book!"] * 12, "Buy it", "buy it"], owners=np.arange(34) // 2)
     assert several.facts["stock"] == 12 and several.facts["largest"] == 2
     assert several.labels[-1] == several.labels[-2]
+    argument = "The axis along which the values are taken, as an integer, by default the last of them all"
+    assert copies([argument] * 12, owners=np.arange(12) // 2).facts["stock"] == 12
+    assert copies([argument] * 10, owners=np.arange(10) // 2).facts["stock"] == 0
 
 
 @settings(max_examples=20, deadline=None)

@@ -99,3 +99,8 @@ def test_items_outside_the_mask_do_not_count():
     scores = np.arange(100.0)
     mask = scores % 2 == 0
     assert ends(scores, mask=mask) == ends(np.where(mask, scores, -1), mask=mask)
+
+
+def test_one_block_says_nothing_of_how_sure_the_area_is():
+    one = area(np.array([3.0, 4.0]), np.array([1.0, 2.0, 3.5]), np.zeros(2), np.zeros(3))
+    assert one.value == pytest.approx(5 / 6) and np.isnan(one.low) and np.isnan(one.high)

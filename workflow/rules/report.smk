@@ -6,6 +6,7 @@ outputs  <results>/report.html, <results>/provenance.json
 
 # The relations that were tested, which leave more to tell.
 TESTED = [r for r in RELATIONS if not published(r)]
+FOCUSED = [r for r in TESTED if config["relate"][r]["focus"]]
 
 
 rule provenance:
@@ -20,6 +21,8 @@ rule provenance:
             if not row_wise(m)
             for s in "ab"
         ],
+        names=[f"<results>/relate/{r}/names.usage.json" for r in TESTED],
+        asked=[f"<results>/relate/{r}/focus/usage.json" for r in FOCUSED],
         matches=[f"<results>/match/{m}/diagnostics.json" for m in MATCHINGS],
         recommended=[f"<results>/recommend/{r}/diagnostics.json" for r in RECOMMENDERS],
         # Not read: with them every step that is timed is done.
@@ -39,6 +42,8 @@ rule provenance:
         collections=COLLECTIONS,
         embedded=EMBEDDED,
         relations=RELATIONS,
+        tested=TESTED,
+        focused=FOCUSED,
         phrases=[f"{m}/{s}" for m in MATCHINGS if not row_wise(m) for s in "ab"],
         matchings=MATCHINGS,
         recommenders=RECOMMENDERS,
