@@ -7,9 +7,9 @@ log = start(snakemake)
 import pandas as pd
 from safetensors.numpy import load_file
 
+from crosswalk.encoder_study import ENCODER_COLUMNS
 from crosswalk.files import read_parquet, read_vectors, write_csv, write_parquet, write_vectors
 from crosswalk.published import relate
-from crosswalk.encoder_study import ENCODER_COLUMNS
 
 source, params = snakemake.input, snakemake.params
 sides = {key: (read_parquet(source[f"{key}_rows"]), read_vectors(source[key])[1]) for key in "xy"}

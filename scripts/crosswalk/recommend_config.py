@@ -4,7 +4,6 @@ from crosswalk.paths import missing_files
 from crosswalk.wording import near
 
 ALWAYS = ("popularity", "item_knn")  # judged beside every model, whether the stack weighs them or not
-READ_TEXT = ("text_knn", "vector_knn", "tree", "network", "label_match")  # members that answer works without subjects, besides factorisation
 PRIORS = ("text", "vectors", "hierarchy", "labels")
 
 

@@ -9,8 +9,9 @@ METHODS = {"softmax": factorisation, "ials": ials}
 def load_trained(source, *, method, threads=1):
     """The trained members among the inputs of a rule: dict of name to model.
 
-    source: named files, of which `tree`, `network`, `factorisation`, or `points` with `chosen`, and `as_published` are read if
-    they are there; method: of the factorisation, "softmax" or "ials"; threads: of the tree, which change no result.
+    source: named files, of which `tree`, `network`, `factorisation`, or `points` with `chosen`, and `as_published` are
+    read if they are there; method: of the factorisation, "softmax" or "ials"; threads: of the tree, which change no
+    result.
     """
     found = {}
     if source.get("tree"):

@@ -54,10 +54,30 @@ FILES = [
     "evaluation.json",
 ]
 FILES += ["diagnostics.json", "final/factorisation.safetensors", "new/may.parquet", "new/may.counts.json"]
-MEMBERS = ["popularity", "item_knn", "ease", "factorisation", "text_knn", "tree", "label_match"]
-READ_TEXT = ["popularity", "factorisation", "text_knn", "tree", "label_match"]
+MEMBERS = [
+    "popularity",
+    "item_knn",
+    "ease",
+    "factorisation",
+    "text_knn",
+    "tree",
+    "label_match",
+    "vector_knn",
+    "network",
+]
+READ_TEXT = [member for member in MEMBERS if member not in ("item_knn", "ease")]
 REPORTED = {"page", "provenance"}
-TRAINING = {"interactions", "hide_links", "terms", "fit_tree", "factorise", "factorise_point", "fit_published", "judge"}
+TRAINING = {
+    "interactions",
+    "hide_links",
+    "terms",
+    "fit_tree",
+    "fit_network",
+    "factorise",
+    "factorise_point",
+    "fit_published",
+    "judge",
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +85,7 @@ def recommended(tmp_path_factory):
     """A project that has run; tests that use it must leave its results and its config as they are."""
     project = RecommendProject(
         tmp_path_factory.mktemp("recommended"),
-        tagged=recommender(factorisation=FACTORS, as_published=True, top=6, new={"may": "may.jsonl"}),
+        tagged=recommender(factorisation=FACTORS, as_published=True, top=6, new={"may": "may.jsonl"}, members=MEMBERS),
         alone=listed(**QUICK),
     )
     project.run()
