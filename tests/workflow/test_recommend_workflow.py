@@ -265,8 +265,9 @@ def test_the_record_and_the_evaluation_say_the_same(recommended):
     assert {"judge/tagged", "suggest_missing/alone", "terms/tagged/final"} <= set(str(record).replace("'", " ").split())
 
 
-def test_works_that_are_only_recommended_for_are_not_embedded(recommended):
-    assert not list(recommended.results.glob("embeddings/*")) and not list(recommended.results.glob("describe/*"))
+def test_works_whose_embedding_nobody_reads_are_not_embedded(recommended):
+    assert [path.stem for path in recommended.results.glob("embeddings/*.arrow")] == ["works"]
+    assert (recommended.recommended("tagged") / "final/network.safetensors").is_file()
 
 
 def test_a_second_run_has_nothing_to_do(recommended):
