@@ -18,6 +18,10 @@ from crosswalk.errors import UserError
 from crosswalk.independent import independent_components
 from crosswalk.limits import ROWS_PER_UNIT
 
+# Encoders whose input has every column at one variance, as published. The others keep the columns' proportions: raised
+# to the same variance, directions in which texts hardly differ take most units of a sparse code.
+EACH_COLUMN = ("dense",)
+
 
 @dataclass
 class Trained:
@@ -61,7 +65,7 @@ def train(
     matryoshka=False,
     device="cpu",
 ):
-    """Fit an autoencoder to the standardised rows of `x`.
+    """Fit an autoencoder to the rows of `x`, centred and scaled: by columns for EACH_COLUMN, else all by one number.
 
     x: float (n, width), finite; encoder: name in `ENCODERS`; dim: units; seed: of weights and shuffling, the same bytes
     for the same seed and number of threads on one machine's CPU; epochs: passes over x, at most so many for `ica`;
@@ -76,7 +80,7 @@ def train(
     """
     x = np.asarray(x)
     _check(x, encoder=encoder, dim=dim, active=active)
-    mean, scale = moments(x)
+    mean, scale = moments(x, each=encoder in EACH_COLUMN)
     model = build(encoder, x.shape[1], dim, active=active, matryoshka=matryoshka, seed=seed)
     standard = standardise(x, mean, scale)
     if encoder == "ica":
@@ -100,15 +104,19 @@ def decode(trained, codes):
     return _apply(trained.model.decode, codes, trained.model.width, lambda part: np.asarray(part, dtype=np.float32))
 
 
-def moments(x):
-    """Mean and scale of each column for `standardise`; two float32 (width,) arrays.
+def moments(x, *, each=True):
+    """Mean of each column, and the scale for `standardise`; two float32 (width,) arrays.
 
     The scale is the population standard deviation; that of a constant column, which no rounding should blow up, is 1.
+    With `each` every column has its own, else all have one, the root of their mean variance.
     """
     mean = np.mean(x, axis=0, dtype=np.float64)
     square = sum(np.square(x[i : i + CHUNK] - mean).sum(0) for i in range(0, len(x), CHUNK))
     deviation = np.sqrt(square / len(x))
     constant = deviation <= 10 * np.finfo(np.float32).eps * np.abs(mean)
+    if not each and not constant.all():
+        deviation = np.full_like(deviation, np.sqrt(np.mean(np.square(deviation))))
+        constant = False
     return mean.astype(np.float32), np.where(constant, 1, deviation).astype(np.float32)
 
 

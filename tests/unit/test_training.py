@@ -96,7 +96,9 @@ def test_as_published_recipe_takes_the_notebooks_steps():
 def test_last_history_row_is_what_anyone_would_compute(encoder):
     x = embeddings()
     trained = train(x, encoder=encoder, epochs=30)
-    standard = (x.astype(float) - x.mean(0, dtype=float)) / x.std(0, dtype=float)
+    spread = x.std(0, dtype=float)
+    scale = spread if encoder == "dense" else np.sqrt(np.mean(spread**2))
+    standard = (x.astype(float) - x.mean(0, dtype=float)) / scale
     codes = training.encode(trained, x)
     error = np.mean((training.decode(trained, codes) - standard) ** 2)
     last = trained.history.iloc[-1]
@@ -185,7 +187,7 @@ def test_the_optimiser_forgets_a_unit_that_was_given_a_row_and_no_other():
 
 def test_matryoshka_lets_the_first_units_do_alone():
     x = embeddings()
-    standard = training.standardise(x, *training.moments(x))
+    standard = training.standardise(x, *training.moments(x, each=False))
 
     def alone(trained, units):
         codes = training.encode(trained, x)
@@ -207,7 +209,7 @@ def test_matryoshka_is_remembered_in_the_file(tmp_path):
 @pytest.mark.parametrize("encoder", ["linear", "ica"])
 def test_linear_encoders_reach_what_principal_components_explain(encoder):
     x = embeddings(600)
-    standard = training.standardise(x, *training.moments(x)).astype(float)
+    standard = (x - x.mean(0)).astype(float)
     values = np.linalg.eigvalsh(standard.T @ standard)[::-1]
     explained = train(x, encoder=encoder, epochs=60).history.explained_variance.iloc[-1]
     assert explained == pytest.approx(values[:8].sum() / values.sum(), abs=0.01 if encoder == "linear" else 1e-5)
@@ -287,6 +289,16 @@ def test_constant_columns_read_zero_and_do_no_harm(encoder):
     assert trained.history.explained_variance.iloc[-1] > 0.3
     constant = train(np.ones((40, 6), np.float32), encoder=encoder, dim=2, epochs=2)
     assert np.isfinite(constant.history.to_numpy()).all()
+
+
+def test_but_for_the_published_encoder_columns_keep_their_proportions():
+    x = embeddings() * np.linspace(0.1, 3, embeddings().shape[1], dtype=np.float32)
+    for encoder in ENCODERS:
+        found = train(x, encoder=encoder, epochs=1)
+        rows = training.standardise(x, found.mean, found.scale)
+        spread = rows.std(0) / x.std(0)
+        assert (np.ptp(spread) < 1e-5 * spread.mean()) == (encoder != "dense")
+        assert np.square(rows).mean() == pytest.approx(1, rel=1e-4)
 
 
 def test_standardisation_can_be_undone():
