@@ -153,7 +153,7 @@ def test_partners_are_found_far_above_chance(matched, name):
         assert found["low"] > 20 * found["chance"], scorer
     found = partners(matched, name)
     mine, theirs = zip(*same_thing(SHARED), strict=True)
-    assert np.mean(found[list(mine)].to_numpy() == theirs) > 0.4
+    assert np.mean(found[list(mine)].to_numpy() == theirs) > 0.3
 
 
 def test_labels_are_measured_beside_the_pairs(matched):
