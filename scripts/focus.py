@@ -10,16 +10,11 @@ import pandas as pd
 from crosswalk.embedding import embed, open_embedder, open_store
 from crosswalk.files import write_csv, write_json
 from crosswalk.focus import focus_axes, hypotheses
-from crosswalk.items import nuisance, prepared_items
 from crosswalk.models import embedding_of
-from crosswalk.search_files import write_search
-from crosswalk.significance import candidate_table
+from crosswalk.search_files import read_linked, write_found
 
 source, params = snakemake.input, snakemake.params
-settings, seed = params.settings, params.seed
-rows = source.linked, source.x_rows, source.y_rows
-listed = {"covariates": params.covariates, "fold_count": settings["folds"], "seed": seed}
-ids, blocks, x, y = prepared_items(*rows, source.x, source.y, **listed)
+linked = read_linked(source, params)
 asked = hypotheses(params.focus)
 vectors, usage = {}, {}
 for side in "xy":
@@ -29,52 +24,27 @@ for side in "xy":
         lexical=list(source.lexical) or None,
         device=device(snakemake),
         threads=snakemake.threads,
-        seed=seed,
+        seed=params.seed,
     )
     wanted = sorted({phrase for test in asked if (phrase := getattr(test, side)) is not None})
     if wanted:
         given, usage[side] = embed(wanted, embedder, store=open_store(embedder, snakemake.config["cache"]))
         vectors.update({(side, phrase): vector for phrase, vector in zip(wanted, given, strict=True)})
 
-found = focus_axes(
-    x,
-    y,
-    blocks,
-    *([vectors.get((side, getattr(test, side))) for test in asked] for side in "xy"),
-    components=settings["components"],
-    ridge=settings["ridge"],
-    fold_count=settings["folds"],
-    permutations=settings["permutations"],
-    bootstrap=settings["bootstrap"],
-    seed=seed,
-    nuisance=nuisance(source.linked, **listed),
-)
+given = ([vectors.get((side, getattr(test, side))) for test in asked] for side in "xy")
+found = focus_axes(linked.x, linked.y, linked.blocks, *given, **linked.options)
 # Every phrase is a search of its own, of one candidate: its greatest r is its r.
 none = np.zeros(len(asked), dtype=np.intp)
-tests = candidate_table(
+write_found(
+    snakemake.output,
     [test.name for test in asked],
-    none,
-    none,
-    n=len(ids),
-    r=found.r,
-    low=found.low,
-    high=found.high,
-    stability=found.stability,
-    null=found.null,
-    pooled=False,
+    (none, none),
+    found,
+    list_name="focus",
+    blocks=linked.blocks,
+    width=linked.x.shape[1],
     p=found.p,
     p_max=found.p,
-    blocks=len(np.unique(blocks)),
-)
-write_search(
-    snakemake.output,
-    tests,
-    found.x_scores,
-    found.y_scores,
-    list_name="focus",
-    x_directions=found.x_directions,
-    y_directions=found.y_directions,
-    width=x.shape[1],
 )
 # Where both sides have a phrase, y was turned round if the two go against one another.
 signs = [
@@ -84,4 +54,4 @@ signs = [
 phrases = [(test.name, test.x, test.y, sign) for test, sign in zip(asked, signs, strict=True)]
 write_csv(snakemake.output.phrases, pd.DataFrame(phrases, columns=["family", "x_phrase", "y_phrase", "sign"]))
 write_json(snakemake.output.usage, usage)
-log.info("%d phrases tested on %d items; %d with p <= 0.05", len(asked), len(ids), (found.p <= 0.05).sum())
+log.info("%d phrases tested on %d items; %d with p <= 0.05", len(asked), len(linked.ids), (found.p <= 0.05).sum())

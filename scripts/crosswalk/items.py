@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from crosswalk.covariates import Nuisance, chosen
+from crosswalk.echo import removed
 from crosswalk.errors import UserError
 from crosswalk.files import read_parquet, read_vectors
 
@@ -126,7 +127,7 @@ def prepared_items(
     if remove is not None:
         basis = remove(x) if callable(remove) else np.asarray(remove, np.float64)
         with threadpool_limits(1):
-            y = y - (y @ basis) @ basis.T
+            y = removed(y, basis)
     return ids, blocks, x, y
 
 

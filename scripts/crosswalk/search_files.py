@@ -1,12 +1,48 @@
-"""What a search leaves behind: a folder with what it tested, how items score on it, and directions where it has any."""
+"""What a search reads, and what it leaves behind: a folder with what it tested, how items score, and directions."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from crosswalk.files import read_vectors, write_csv, write_vectors
+from crosswalk.items import nuisance, prepared_items
+from crosswalk.significance import candidate_table
+
+OPTIONS = {"components": "components", "ridge": "ridge", "folds": "fold_count"}
+OPTIONS |= {"permutations": "permutations", "bootstrap": "bootstrap"}  # key of a relation's config: name in a search
+
+
+class Linked(NamedTuple):
+    """ids, blocks, x, y: the items of a relation, see `items.prepared_items`; beyond: whether the echo was taken out of
+    y; options: what all searches are told, the covariates as `nuisance` among it.
+    """
+
+    ids: np.ndarray
+    blocks: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    beyond: bool
+    options: dict
+
+
+def read_linked(source, params):
+    """The items of a relation as its searches see them.
+
+    source: named files linked, x_rows, y_rows, x, y, and basis where the echo is to go; params: settings of the
+    relation, covariates and seed. Returns Linked.
+    """
+    settings, seed = params.settings, params.seed
+    listed = {"covariates": params.covariates, "fold_count": settings["folds"], "seed": seed}
+    basis = read_vectors(source.basis)[1].T if source.get("basis") else None
+    found = prepared_items(
+        source.linked, source.x_rows, source.y_rows, source.x, source.y, remove=basis, **listed
+    )  # fmt: skip
+    options = {name: settings[key] for key, name in OPTIONS.items() if key in settings}
+    options |= {"seed": seed, "nuisance": nuisance(source.linked, **listed)}
+    return Linked(*found, basis is not None, options)
 
 
 @dataclass(frozen=True)
@@ -36,6 +72,21 @@ def write_search(output, tests, x_scores, y_scores, *, list_name, x_directions=N
     for path, directions in ((output.x_directions, x_directions), (output.y_directions, y_directions)):
         rows = np.empty((0, width)) if directions is None else directions.T
         write_vectors(path, names[: len(rows)], rows, column="direction")
+
+
+def write_found(output, family, units, found, *, list_name, blocks, pooled=False, width=1, **counted):
+    """Write what a search found, and return its table.
+
+    family: name of the search, or one for each candidate; units: x_unit and y_unit, (m,) each; found: has r, low, high,
+    stability, null, the scores, and directions if there are any; blocks: labels of the n items that r is measured on;
+    output, list_name, width: see `write_search`; pooled, counted: see `significance.candidate_table`.
+    """
+    measured = {key: getattr(found, key) for key in ("r", "low", "high", "stability", "null")}
+    n, count = len(blocks), len(np.unique(blocks))
+    tests = candidate_table(family, *units, n=n, blocks=count, pooled=pooled, **measured, **counted)
+    directions = {f"{side}_directions": getattr(found, f"{side}_directions", None) for side in "xy"}
+    write_search(output, tests, found.x_scores, found.y_scores, list_name=list_name, width=width, **directions)
+    return tests
 
 
 def read_searches(folders, *, width):
