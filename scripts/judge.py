@@ -16,10 +16,12 @@ from crosswalk.trained import load_trained
 source, params, output = snakemake.input, snakemake.params, snakemake.output
 works, roles = works_from(source, params.path), read_roles(source.split)
 fitting = works.fitting(splits.visible(works.links, roles))
-trained = load_trained(source, method=params.settings["method"], threads=snakemake.threads)
+trained = load_trained(source, method=params.settings["method"])
 models, left_out = fit_members(fitting, params.settings, texts=works.texts, trained=trained, seed=params.seed)
 judged = {
-    scenario: judge(works, roles, models, params.settings, scenario=scenario, seed=params.seed)
+    scenario: judge(
+        works, roles, models, params.settings, scenario=scenario, seed=params.seed, threads=snakemake.threads
+    )
     for scenario in scenarios(roles)
 }
 tables = {

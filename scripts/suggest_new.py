@@ -15,8 +15,10 @@ from crosswalk.files import read_parquet, write_json
 from crosswalk.interactions import read_links
 from crosswalk.models import embedding_of
 from crosswalk.recommend_files import advisor_from, works_from
-from crosswalk.recommend_study import Works, batches
+from crosswalk.recommend_study import Works
+from crosswalk.recommender import BATCH
 from crosswalk.suggestions import Writer
+from crosswalk.threads import in_batches
 from crosswalk.trained import load_trained
 
 source, params, output, names = snakemake.input, snakemake.params, snakemake.output, snakemake.wildcards
@@ -41,11 +43,18 @@ links = found.links + read_links(source.borne)[np.maximum(found.rows, 0)].multip
 links = csr_array(links > 0, dtype=np.float32)  # a work that is known already keeps what it bears
 links.sort_indices()
 new = Works(found.ids, found.texts, links, terms, works.labels, vectors=vectors, paths=found.paths)
-trained = load_trained(source, method=params.settings["method"], threads=snakemake.threads)
+trained = load_trained(source, method=params.settings["method"])
 advisor = advisor_from(source, works, trained, params.settings, top=params.top, seed=params.seed)
+
+
+def answered(rows):
+    queries = replace(new.queries(rows, new.links), rows=found.rows[rows])
+    return advisor.rows([new.ids[row] for row in rows], queries)
+
+
+every, told = np.arange(len(new.ids)), "works answered"
 with Writer(csv=output.suggestions, parquet=output.parquet) as writer:
-    for rows in batches(np.arange(len(new.ids)), "works answered"):
-        queries = new.queries(rows, new.links)
-        writer.append(advisor.rows([new.ids[row] for row in rows], replace(queries, rows=found.rows[rows])))
+    for table in in_batches(answered, every, size=BATCH, threads=snakemake.threads, told=told):
+        writer.append(table)
 write_json(output.counts, found.counts)
 log.info("%d suggestions for %d works", writer.rows, len(new.ids))

@@ -37,7 +37,7 @@ class LabelTree:
     """A fitted model.
 
     subjects, features: S and F; levels: of classifiers; beam: nodes followed on each level; top: subjects that a query
-    is given a score for; threads: for scoring. forest: dict of arrays by the names in FOREST. Nodes are numbered level
+    is given a score for; forest: dict of arrays by the names in FOREST. Nodes are numbered level
     by level: `roots` int64 (trees,) are the first. Children of node i have the numbers first_child[i] to
     first_child[i + 1], int64; a number beyond the N nodes stands for subject[number - N], int64. Node i knows the terms
     term_starts[i] to term_starts[i + 1] (int64) of `terms` (int32, ascending in a node), and term t has the entries
@@ -45,9 +45,9 @@ class LabelTree:
     (float32). bias: float32, one for each number.
     """
 
-    def __init__(self, *, subjects, features, levels, forest, beam=BEAM, top=TOP, threads=1):
+    def __init__(self, *, subjects, features, levels, forest, beam=BEAM, top=TOP):
         self.subjects, self.features, self.levels, self.forest = subjects, features, levels, forest
-        self.beam, self.top, self.threads = beam, top, threads
+        self.beam, self.top = beam, top
 
     def score(self, queries) -> np.ndarray:
         """Float32 (b, S): for the best `top` subjects the mean over trees of the chance as the classifiers see it.
@@ -61,15 +61,9 @@ class LabelTree:
         rows, out = _plain(queries.features), np.zeros((len(queries), self.subjects), np.float32)
         forest = tuple(self.forest[name] for name in FOREST)
 
-        def answer(start, stop):
-            part = rows.indptr[start : stop + 1]
-            search(
-                part, rows.indices, rows.data, self.features, forest, self.levels, self.beam, self.top, out[start:stop]
-            )
-
-        edges = np.linspace(0, len(queries), self.threads + 1).astype(int)
-        with ThreadPoolExecutor(self.threads) as pool:
-            list(pool.map(answer, edges[:-1], edges[1:]))
+        search(
+            rows.indptr, rows.indices, rows.data, self.features, forest, self.levels, self.beam, self.top, out
+        )  # fmt: skip
         return out
 
     def save(self, path):
@@ -78,12 +72,12 @@ class LabelTree:
         files.write_tensors(path, self.forest | {"sizes": sizes})
 
     @classmethod
-    def load(cls, path, *, threads=1):
+    def load(cls, path):
         """What `save` wrote."""
         forest = load_file(path)
         names = ("subjects", "features", "levels", "beam", "top")
         own = dict(zip(names, forest.pop("sizes").tolist(), strict=True))
-        return cls(forest=forest, threads=threads, **own)
+        return cls(forest=forest, **own)
 
 
 def fit(
@@ -125,7 +119,7 @@ def fit(
     found = len(able), len(subjects), fitting.links.shape[1], len(shapes), len(nodes), len(forest["weights"])
     log.info("%d works, %d of %d subjects, %d trees, %d nodes, %d weights", *found)
     shape = {"subjects": fitting.links.shape[1], "features": features.shape[1], "levels": len(stands)}
-    return LabelTree(**shape, forest=forest, beam=beam, top=top, threads=threads)
+    return LabelTree(**shape, forest=forest, beam=beam, top=top)
 
 
 def _nodes(shapes, links, stands):

@@ -105,7 +105,8 @@ def best(part, k):
     The greatest first, equals by the lower index.
     """
     r, m = part.shape
-    mask = part >= _bound(part, k)[:, None]
+    bound = _bound(part, k)
+    mask = part >= bound[:, None]
     count = np.count_nonzero(mask, axis=1)
     crowded = np.flatnonzero(count > SPARE * k + FOLDS)
     mask[crowded], count[crowded] = False, 0
@@ -118,7 +119,10 @@ def best(part, k):
     order = np.argsort(-value, axis=1, kind="stable")[:, :k]
     index, value = np.take_along_axis(index, order, axis=1), np.take_along_axis(value, order, axis=1)
     for i in crowded:
-        index[i] = np.argsort(-part[i], kind="stable")[:k]
+        above = np.flatnonzero(part[i] > bound[i])
+        above = above[np.argsort(-part[i, above], kind="stable")[:k]]
+        ties = np.flatnonzero(part[i] == bound[i])[: k - len(above)] if len(above) < k else above[:0]
+        index[i] = np.concatenate([above, ties])
         value[i] = part[i, index[i]]
     return index, value
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from crosswalk import (
     calibration,
@@ -23,6 +22,7 @@ from crosswalk.errors import UserError
 from crosswalk.neighbours import places
 from crosswalk.recommend_config import ALWAYS, uses
 from crosswalk.recommender import BATCH, Fitting, Queries
+from crosswalk.threads import in_batches
 
 log = logging.getLogger(__name__)
 
@@ -137,21 +137,22 @@ def suggesting(entry, models, *, new):
     return entry["model"] if entry["model"] in answers(entry, models, new=new) else "popularity"
 
 
-def judge(works, roles, models, entry, *, scenario, seed):
+def judge(works, roles, models, entry, *, scenario, seed, threads=1):
     """Learn whom to trust from the links hidden for validation, and judge everybody by those hidden for the test.
 
     works: Works; roles: uint8 (links,) from splits.split; models: from `fit_members`, fitted on the visible links;
-    entry: the recommender's checked config; scenario: "known" or "new"; seed: integer. Returns Judged.
+    entry: the recommender's checked config; scenario: "known" or "new"; seed: integer; threads: of which the result
+    does not depend. Returns Judged.
     Raises UserError if the members find too few of the hidden links for anything to be learned.
     """
     new, links = scenario == "new", splits.visible(works.links, roles)
     rows, hidden = splits.hidden(works.links, roles, ROLES[scenario][0])
     test_rows, test_hidden = splits.hidden(works.links, roles, ROLES[scenario][1])
-    context = {"frequency": _frequency(links)}
+    context, asked = {"frequency": _frequency(links)}, {"new": new, "threads": threads}
     names, members = answers(entry, models, new=new), stacked(entry, models, new=new)
     chosen, stack = suggesting(entry, models, new=new), None
     if chosen == "stack":
-        found = _candidates(works, rows, links, models, members, new=new, told=f"{scenario} works to learn from")
+        found = _candidates(works, rows, links, models, members, **asked, told=f"{scenario} works to learn from")
         hits = ranking.among(found.works, found.subjects, hidden)
         _refuse_too_little(hits, hidden, scenario)
         tagged = np.diff(links.indptr)[rows]
@@ -161,9 +162,9 @@ def judge(works, roles, models, entry, *, scenario, seed):
         del found
     else:
         members, weights = [chosen], np.ones(1)
-        found = _candidates(works, rows, links, models, members, new=new, told=f"{scenario} works to calibrate by")
+        found = _candidates(works, rows, links, models, members, **asked, told=f"{scenario} works to calibrate by")
         curve = _curve(found, found.scores[:, 0], ranking.among(found.works, found.subjects, hidden))
-    lists = _lists(works, test_rows, links, models, names, new=new, stack=stack, told=f"{scenario} works to judge by")
+    lists = _lists(works, test_rows, links, models, names, stack=stack, **asked, told=f"{scenario} works to judge by")
     report, reliability = _verdict(lists, test_hidden, works, test_rows, links, chosen, curve, scenario, seed)
     table = pd.DataFrame({"scenario": scenario, "member": members, "weight": weights})
     return Judged(report, reliability, table, stack, curve)
@@ -196,13 +197,6 @@ def _or_popularity(scores, models, name, queries):
     return scores
 
 
-def batches(rows, told):
-    """Rows in batches, with a progress bar."""
-    steps = range(0, len(rows), BATCH)
-    for start in tqdm(steps, desc=told, unit="batch", disable=None, delay=5):
-        yield rows[start : start + BATCH]
-
-
 def _ease(fitting, settings, seed):
     limit = int(settings["max_gb"] * 1e9)
     if settings["penalty"] == "auto":
@@ -229,13 +223,13 @@ def _frequency(links):
     return np.bincount(links.indices, minlength=links.shape[1])
 
 
-def _candidates(works, rows, links, models, members, *, new, told):
-    parts = []
-    for some in batches(rows, told):
+def _candidates(works, rows, links, models, members, *, new, threads, told):
+    def found(some):
         queries = works.queries(some, links, new=new)
         scores = [models[name].score(queries) for name in members]
-        parts.append((stacking.candidates(scores, queries.links), len(some)))
-    return stacking.joined(parts)
+        return stacking.candidates(scores, queries.links), len(some)
+
+    return stacking.joined(list(in_batches(found, rows, size=BATCH, threads=threads, told=told)))
 
 
 def _curve(found, scores, hits):
@@ -275,21 +269,27 @@ def _taken(scores, ranked):
     return np.where(ranked < 0, np.float32(np.nan), taken)
 
 
-def _lists(works, rows, links, models, names, *, new, stack, told):
+def _lists(works, rows, links, models, names, *, new, stack, threads, told):
     """Of each model, the best DEPTH subjects of the works and their scores: dict of name to (ranked, scores)."""
-    depth, parts = min(DEPTH, works.links.shape[1]), {}
-    frequency = _frequency(links)
-    for some in batches(rows, told):
-        queries, scores = works.queries(some, links, new=new), {}
+    depth, frequency = min(DEPTH, works.links.shape[1]), _frequency(links)
+
+    def listed(some):
+        queries, scores, found = works.queries(some, links, new=new), {}, {}
         for name in names:
             scores[name] = models[name].score(queries)
             own = _or_popularity(scores[name], models, name, queries)
             ranked = ranking.top(own, queries.links, depth)
-            parts.setdefault(name, []).append((ranked, _taken(own, ranked)))
+            found[name] = ranked, _taken(own, ranked)
         if stack is not None:
             own = [scores[name] for name in stack.members]
-            parts.setdefault("stack", []).append(_by_stack(own, queries, stack, frequency, depth))
-    return {name: tuple(np.concatenate(both) for both in zip(*own, strict=True)) for name, own in parts.items()}
+            found["stack"] = _by_stack(own, queries, stack, frequency, depth)
+        return found
+
+    parts = list(in_batches(listed, rows, size=BATCH, threads=threads, told=told))
+    return {
+        name: tuple(np.concatenate(both) for both in zip(*(part[name] for part in parts), strict=True))
+        for name in parts[0]
+    }
 
 
 def _verdict(lists, hidden, works, rows, links, chosen, curve, scenario, seed):

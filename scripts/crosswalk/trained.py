@@ -6,16 +6,15 @@ from crosswalk.files import read_json
 METHODS = {"softmax": factorisation, "ials": ials}
 
 
-def load_trained(source, *, method, threads=1):
+def load_trained(source, *, method):
     """The trained members among the inputs of a rule: dict of name to model.
 
     source: named files, of which `tree`, `network`, `factorisation`, or `points` with `chosen`, and `as_published` are
-    read if they are there; method: of the factorisation, "softmax" or "ials"; threads: of the tree, which change no
-    result.
+    read if they are there; method: of the factorisation, "softmax" or "ials".
     """
     found = {}
     if source.get("tree"):
-        found["tree"] = label_tree.LabelTree.load(source.tree, threads=threads)
+        found["tree"] = label_tree.LabelTree.load(source.tree)
     if source.get("network"):
         found["network"] = text_network.load(source.network)
     if source.get("chosen"):

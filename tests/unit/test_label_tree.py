@@ -100,7 +100,7 @@ def test_a_node_trained_in_blocks_knows_the_same_subjects(monkeypatch):
 def test_a_saved_model_answers_the_same(tmp_path):
     model, asked = fit(beam=2, top=5), queries(collection(30, seed=5).features)
     model.save(tmp_path / "model.safetensors")
-    loaded = label_tree.LabelTree.load(tmp_path / "model.safetensors", threads=2)
+    loaded = label_tree.LabelTree.load(tmp_path / "model.safetensors")
     assert same(model, loaded)
     assert (loaded.subjects, loaded.features, loaded.levels, loaded.beam, loaded.top) == (12, 40, 3, 2, 5)
     assert np.array_equal(model.score(asked), loaded.score(asked))

@@ -80,3 +80,12 @@ def test_nothing_to_compare_is_refused():
             neighbours(Matrix(np.zeros(shape)), k=k)
     with pytest.raises(ValueError, match="same width"):
         Product(A, B[:, :5])
+
+
+@pytest.mark.parametrize("distinct", [1, 2, 5, 40])
+def test_best_of_rows_full_of_equals_are_those_of_a_stable_sort(distinct):
+    part = np.random.default_rng(distinct).integers(0, distinct, (20, 3000)).astype(np.float32)
+    part[:5] *= np.random.default_rng(0).random((5, 3000)) < 0.002  # few above the value that all others share
+    index, value = best(part, 10)
+    wanted = np.argsort(-part, axis=1, kind="stable")[:, :10]
+    assert np.array_equal(index, wanted) and np.array_equal(value, np.take_along_axis(part, wanted, axis=1))
