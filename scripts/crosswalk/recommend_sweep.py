@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 
 from crosswalk import ranking, splits
-from crosswalk.recommend_study import ROLES, WANTED, batches, scenarios
+from crosswalk.recommend_study import ROLES, WANTED, scenarios
+from crosswalk.recommender import BATCH
+from crosswalk.threads import in_batches
 
 SWEPT = ("dim", "epochs", "batch_size", "prior")
 MEASURE = f"recall_at_{WANTED}"
@@ -20,10 +22,13 @@ def merits(works, roles, model, *, scenario, test):
     works: Works; roles: uint8 (links,); scenario: "known" or "new"; test: the links of the test, or of the validation.
     """
     rows, hidden = splits.hidden(works.links, roles, ROLES[scenario][test])
-    visible, lists = splits.visible(works.links, roles), []
-    for some in batches(rows, f"{scenario} works"):
+    visible = splits.visible(works.links, roles)
+
+    def listed(some):
         queries = works.queries(some, visible, new=scenario == "new")
-        lists.append(ranking.top(model.score(queries), queries.links, WANTED))
+        return ranking.top(model.score(queries), queries.links, WANTED)
+
+    lists = list(in_batches(listed, rows, size=BATCH, told=f"{scenario} works"))
     return ranking.judge(np.concatenate(lists), hidden)
 
 
