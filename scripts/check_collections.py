@@ -6,7 +6,8 @@ log = start(snakemake)
 
 from crosswalk.checking import check
 from crosswalk.files import write_json
-from crosswalk.limits import encoded, largest_encoder
+from crosswalk.limits import encoded
+from crosswalk.units import most
 
 # Not from params: all embeddings rest on this check, and must not be made anew because of another number of units.
 config = snakemake.config
@@ -18,7 +19,7 @@ rows = check(
     contrasts={name: own["contrast"] for name, own in collections.items() if "contrast" in own},
     relations=relations,
     matchings=config.get("match"),
-    units=dict.fromkeys(encoded(config), largest_encoder(config["encode"])),
+    units=dict.fromkeys(encoded(config), most(config["encode"])),
     preambles={own[key]: collections[own[key]]["text"]["preamble"] for own in relations.values() for key in "xy"},
 )
 log.info("collections fit together: %s", ", ".join(f"{name} {n:,} rows" for name, n in rows.items()))

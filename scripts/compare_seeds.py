@@ -11,10 +11,11 @@ from crosswalk.unit_stability import unit_stability
 
 torch.set_num_threads(snakemake.threads)
 table = files.read_parquet(snakemake.input.rows)
-_, vectors, _ = files.read_vectors(snakemake.input.vectors, ids=table["id"])
+_, vectors, about = files.read_vectors(snakemake.input.vectors, ids=table["id"])
 _, codes, _ = files.read_vectors(snakemake.input.codes, ids=table["id"])
-encoder, dim, seed = snakemake.wildcards.encoder, int(snakemake.wildcards.dim), int(snakemake.wildcards.seed)
+encoder, dim, seed = snakemake.wildcards.encoder, codes.shape[1], int(snakemake.wildcards.seed)
 settings = {"encoder": encoder, "dim": dim, "device": device(snakemake), **snakemake.params.settings}
+settings["appended"] = int(about.get("appended", 0))
 first, others = None, []
 for i in range(1, snakemake.params.seeds + 1):
     _, other, first = training.train_texts(table["text"], vectors, seed=(seed + i) % 2**32, **settings)

@@ -10,12 +10,15 @@ import torch
 
 from crosswalk import files, training
 from crosswalk.reconstruction import held_out_variance
+from crosswalk.unit_choice import chosen
 
 torch.set_num_threads(snakemake.threads)
 table = files.read_parquet(snakemake.input.rows)
-ids, vectors, _ = files.read_vectors(snakemake.input.vectors, ids=table["id"])
-encoder, dim, seed = snakemake.wildcards.encoder, int(snakemake.wildcards.dim), int(snakemake.wildcards.seed)
+ids, vectors, about = files.read_vectors(snakemake.input.vectors, ids=table["id"])
+encoder, seed = snakemake.wildcards.encoder, int(snakemake.wildcards.seed)
+dim = chosen(snakemake.input.chosen) if snakemake.input.get("chosen") else int(snakemake.wildcards.dim)
 settings = {"encoder": encoder, "dim": dim, "seed": seed, "device": device(snakemake), **snakemake.params.settings}
+settings["appended"] = int(about.get("appended", 0))
 
 began = time.perf_counter()
 trained, codes, first = training.train_texts(table["text"], vectors, **settings)
@@ -29,14 +32,8 @@ training.save(snakemake.output.model, trained)
 metadata = {"encoder": encoder, "dim": dim, "seed": seed}
 files.write_vectors(snakemake.output.codes, ids, codes, column="code", metadata=metadata)
 files.write_csv(snakemake.output.history, trained.history)
-
-
-def restore(train, held):
-    other = training.train(train, **settings)
-    return training.standardise(train, other.mean, other.scale), *training.restore(other, held)
-
-
-scores = held_out_variance(vectors[first], table["group"].to_numpy()[first], restore, dim=dim, seed=seed)
+items = table["group"].to_numpy()[first]
+scores = held_out_variance(vectors[first], items, training.restoring(**settings), dim=dim, seed=seed)
 files.write_json(
     snakemake.output.scores,
     {

@@ -26,6 +26,7 @@ record = {
     },
     "names": {name: read_json(path) for name, path in zip(params.tested, snakemake.input.names, strict=True)},
     "focus": {name: read_json(path) for name, path in zip(params.focused, snakemake.input.asked, strict=True)},
+    "steering": {name: read_json(path) for name, path in zip(params.steered, snakemake.input.steered, strict=True)},
     "phrases": {name: read_json(path) for name, path in zip(params.phrases, snakemake.input.phrases, strict=True)},
     "matches": {
         name: {key: found[key] for key in ("identifiable", "rows", "matched", "weights") if key in found}

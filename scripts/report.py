@@ -23,7 +23,7 @@ encodings = {}
 for (collection, encoder, dim, seed), history, model, codes in zip(
     params.encodings, source.histories, source.models, source.codes, strict=True
 ):
-    encoding = Encoding(encoder, int(dim), int(seed), pd.read_csv(history), read_vectors(codes)[1], load_file(model))
+    encoding = Encoding(encoder, dim, int(seed), pd.read_csv(history), read_vectors(codes)[1], load_file(model))
     encodings.setdefault(collection, []).append(encoding)
 
 collections = []
@@ -35,6 +35,11 @@ for i, name in enumerate(params.collections):
         own = {"vectors": vectors, "model": model, "encodings": encodings.get(name, [])}
         own |= {key: read_json(source[key][at]) for key in ("usage", "facts")}
         own |= {key: pd.read_csv(source[key][at]) for key in ("inertia", "contrast")}
+        own["choices"] = {
+            encoder: pd.read_csv(path)
+            for (of, encoder), path in zip(params.choices, source.choices, strict=True)
+            if of == name
+        }
         own["map"] = read_parquet(source.map[at])
     collections.append(Collection(name, rows, counts, **own))
 

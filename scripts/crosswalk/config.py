@@ -9,11 +9,12 @@ from jsonschema import Draft202012Validator, FormatChecker, validators
 
 from crosswalk.covariates import BUILT_IN, RESERVED
 from crosswalk.errors import UserError
-from crosswalk.limits import ROWS_PER_UNIT, encoded, largest_encoder
+from crosswalk.limits import ROWS_PER_UNIT, encoded
 from crosswalk.match_config import match_faults
 from crosswalk.models import embedding_faults, embedding_of, space, title
 from crosswalk.paths import missing_files, source_paths
 from crosswalk.recommend_config import recommend_faults
+from crosswalk.units import AUTO, fewest, most
 from crosswalk.wording import dotted, near, say
 
 __all__ = ["check_config", "embedding_of", "load_schema", "source_paths"]
@@ -95,7 +96,7 @@ def _references(config, root):
         faults += match_faults(name, config, root)
     for name in config["recommend"]:
         faults += recommend_faults(name, config, root)
-    units = largest_encoder(config["encode"])
+    units = most(config["encode"])
     needs = ROWS_PER_UNIT * units
     for name in encoded(config):
         collection = collections[name]
@@ -106,10 +107,15 @@ def _references(config, root):
                 f"draw {needs} or more, or remove the larger dims"
             )
     active = config["encode"]["active"]
-    if active and "topk" in config["encode"]["encoders"] and active > min(config["encode"]["dims"]):
-        faults.append(
-            f"encode.active: {active} units cannot be active among {min(config['encode']['dims'])} (encode.dims)"
-        )
+    if active and "topk" in config["encode"]["encoders"] and active > fewest(config["encode"]):
+        faults.append(f"encode.active: {active} units cannot be active among {fewest(config['encode'])} (encode.dims)")
+    if config["encode"]["encoders"] and config["encode"]["dims"][0] == AUTO:
+        faults += [
+            f"encode.dims: match.{name} compares the units of both sides one to one, as published, and `{AUTO}` gives "
+            "each side its own number; put a number first"
+            for name, matching in config["match"].items()
+            if matching["method"] == "as_published"
+        ]
     for name, relation in config["relate"].items():
         if relation["method"] == "as_published" and not config["encode"]["encoders"]:
             faults.append(f"relate.{name}.method: as_published needs an encoder; add one to encode.encoders")

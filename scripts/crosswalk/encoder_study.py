@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from crosswalk.significance import false_discovery_rate
+from crosswalk.units import AUTO, baseline
 
 ENCODER_COLUMNS = ["encoder", "dim", "seed", "tested", "confirmed", "median_r", "pca_confirmed", "pca_median_r"]
 ENCODER_COLUMNS += ["explained_variance_x", "explained_variance_y"]
@@ -27,7 +28,9 @@ def compare_encoders(tables, encodings, explained, *, alpha):
         kind, seed = name.split("/seed-")
         encoder, dim = kind.rsplit("-", 1)
         tested, confirmed, median = merits.get(name, (0, 0, np.nan))
-        _, pca_confirmed, pca_median = merits.get(f"pca-{dim}", (0, 0, np.nan))
+        _, pca_confirmed, pca_median = merits.get(baseline(encoder, dim), (0, 0, np.nan))
         found = (tested, confirmed, median, pca_confirmed, pca_median)
-        rows.append((encoder, int(dim), int(seed), *found, explained[2 * i], explained[2 * i + 1]))
+        rows.append(
+            (encoder, dim if dim == AUTO else int(dim), int(seed), *found, explained[2 * i], explained[2 * i + 1])
+        )
     return pd.DataFrame(rows, columns=ENCODER_COLUMNS)

@@ -17,6 +17,7 @@ from PIL import Image
 from crosswalk import svg
 
 LEVELS = 64  # shades of a matrix; more cannot be told apart and cost bytes
+MERITS = {"held_out": "unseen variance", "stability": "units that come back", "merit": "product"}
 CELLS = (240, 768)  # rows and columns of a matrix picture; of larger ones, evenly spaced rows and columns
 
 
@@ -134,6 +135,30 @@ def losses(histories):
             axes.title.set(fontsize=9, ha="left", x=0)
         stack[-1].set_xlabel("epoch")
         return svg.write(figure, "losses")
+
+
+def choices(tables):
+    """What each number of units is worth, a panel for each encoder: the one with the greatest merit is marked.
+
+    tables: name of an encoder -> DataFrame with units, held_out, stability, merit, chosen. Returns SVG.
+    """
+    with svg.style():
+        figure = Figure(figsize=(5.4, 0.7 + 1.9 * len(tables)), layout="constrained")
+        stack = figure.subplots(len(tables), 1, squeeze=False)[:, 0]
+        for axes, (encoder, table) in zip(stack, tables.items(), strict=True):
+            for i, (column, label) in enumerate(MERITS.items()):
+                own = label if axes is stack[0] else None
+                axes.plot(table["units"], table[column], marker=".", ms=5, lw=1.6, label=own, **svg.line(i))
+            best = table[table["chosen"]]
+            axes.plot(best["units"], best["merit"], "o", ms=8, mfc=svg.PAPER, mec=svg.INK, mew=1.6)
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(table["units"], table["units"].astype(str))
+            axes.set_ylim(min(0, table["held_out"].min()) - 0.03, 1.03)
+            axes.set(ylabel="share", title=encoder)
+            axes.title.set(fontsize=9, ha="left", x=0)
+        stack[-1].set_xlabel("units")
+        figure.legend(loc="outside upper center", ncols=3, frameon=False)
+        return svg.write(figure, "choices")
 
 
 def critical_weights(curves, *, kept):

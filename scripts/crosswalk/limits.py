@@ -8,11 +8,6 @@ FEWEST_ANCHORS = 3  # pairs that can tell one rotation from another
 ROWS_PER_UNIT = 2  # with fewer an encoder learns rows by heart
 
 
-def largest_encoder(encode):
-    """Units of the largest encoder of a checked config's `encode`, 0 for none."""
-    return max(encode["dims"]) if encode["encoders"] else 0
-
-
 def encoded(config):
     """Names of the collections that encoders are trained on, in their order: those whose codes something uses.
 

@@ -13,7 +13,7 @@ from crosswalk.items import folds
 from crosswalk.limits import ROWS_PER_UNIT
 
 FOLDS = 3  # parts of the items, each held out once: training costs twice as much again
-COLUMNS = [f"{figure}_{side}" for figure in ("held_out", "pca_held_out", "dead_units") for side in "xy"]
+COLUMNS = [f"{figure}_{side}" for figure in ("units", "held_out", "pca_held_out", "dead_units") for side in "xy"]
 COLUMNS += [f"seed_stability_{side}" for side in "xy"]
 
 
@@ -54,10 +54,11 @@ def study_columns(scores, stabilities):
     """What `encoders.csv` says of how encoders were trained, one row for each encoding.
 
     scores: contents of scores.json, and stabilities: DataFrames of stability.csv, of x then y, two for each encoding.
-    Returns a DataFrame with COLUMNS: for either side the held-out share of variance, that of principal components, the
-    dead units, and the median stability of the units from seed to seed; nan where that was not measured.
+    Returns a DataFrame with COLUMNS: for either side the units, the held-out share of variance, that of principal
+    components, the dead units, and the median stability of the units from seed to seed; nan where not measured.
     """
     values = {
+        "units": [score["units"] for score in scores],
         "held_out": [score["held_out"] for score in scores],
         "pca_held_out": [score["pca_held_out"] for score in scores],
         "dead_units": [score["dead_units"] for score in scores],
@@ -65,7 +66,7 @@ def study_columns(scores, stabilities):
     }
     table = {f"{name}_{side}": column[i::2] for name, column in values.items() for i, side in enumerate("xy")}
     columns = pd.DataFrame(table, columns=COLUMNS)
-    return columns.astype({name: "float64" for name in COLUMNS if not name.startswith("dead")})
+    return columns.astype({name: "float64" for name in COLUMNS if not name.startswith(("dead", "units"))})
 
 
 def _kept(train, rows, dim):

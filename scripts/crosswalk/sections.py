@@ -13,10 +13,13 @@ CHANCE = 1.96  # standard errors that hold 95 % of a normal distribution
 
 @dataclass(frozen=True)
 class Encoding:
-    """One trained encoder: its history (DataFrame), codes (n, dim) and tensors of the model by name."""
+    """One trained encoder: its history (DataFrame), codes (n, units) and tensors of the model by name.
+
+    dim: as the config has it, the number of units or "auto".
+    """
 
     encoder: str
-    dim: int
+    dim: str
     seed: int
     history: pd.DataFrame
     codes: np.ndarray
@@ -45,6 +48,7 @@ class Collection:
     facts: dict = field(default_factory=dict)
     contrast: pd.DataFrame | None = None
     encodings: list = field(default_factory=list)
+    choices: dict = field(default_factory=dict)  # name of an encoder -> table of `unit_choice.compare`
 
 
 def collection_section(c, config):
@@ -77,7 +81,10 @@ def _inside(c, config):
         ),
         "clusters": _clusters(c),
         "contrast": _contrast(c, config.get("contrast"), [e.name for e in first]),
-        "losses": figures.losses([(e.encoder, e.dim, e.seed, e.history) for e in c.encodings]) if first else None,
+        "losses": figures.losses([(e.encoder, e.codes.shape[1], e.seed, e.history) for e in c.encodings])
+        if first
+        else None,
+        "choices": figures.choices(c.choices) if c.choices else None,
         "encodings": [{"name": e.name, **e.history.iloc[-1].to_dict()} for e in c.encodings],
         "reconstructions": _reconstructions(c, first) if first else [],
     }
@@ -122,11 +129,15 @@ def _reconstructions(c, encodings):
     shown = []
     for place in np.linspace(0, len(c.rows) - 1, min(EXAMPLES, len(c.rows))).round().astype(int):
         model = encodings[0].model
-        inside = (c.vectors[place] - model["mean"]) / model["scale"]
+        width = c.vectors.shape[1]  # columns for phrases stand behind it
+        mean, scale = model["mean"][:width], model["scale"][:width]
+        inside = (c.vectors[place] - mean) / scale
         limit = float(np.abs(inside).max())
         lines = []
         for e in encodings:
             outside = e.model["decoder.weight"] @ e.codes[place] + e.model["decoder.bias"]
+            outside = (outside * e.model["scale"] + e.model["mean"])[:width]  # encoders differ in their scales
+            outside = (outside - mean) / scale
             line = {
                 "name": short(e.name),
                 "code": figures.matrix(e.codes[place]),

@@ -63,6 +63,7 @@ def train(
     learning_rate=None,
     active=None,
     matryoshka=False,
+    appended=0,
     device="cpu",
 ):
     """Fit an autoencoder to the rows of `x`, centred and scaled: by columns for EACH_COLUMN, else all by one number.
@@ -70,7 +71,8 @@ def train(
     x: float (n, width), finite; encoder: name in `ENCODERS`; dim: units; seed: of weights and shuffling, the same bytes
     for the same seed and number of threads on one machine's CPU; epochs: passes over x, at most so many for `ica`;
     batch_size, learning_rate: see `descent.schedule`, unused by `ica`; active: units on at once in `topk`, by default a
-    quarter of them and at most 8; matryoshka: see `TopK`, unused by the others; device: "cpu" or "cuda".
+    quarter of them and at most 8; matryoshka: see `TopK`, unused by the others; appended: how many of the last columns
+    come from `steering.steer` and keep their proportion to the others; device: "cpu" or "cuda".
     Returns Trained. Its history has the columns epoch (from 1), loss (what is minimised), reconstruction_error (mean
     squared error per element of the standardised data), explained_variance (1 - error / variance) and dead_units
     (units that were on in no row). All are running figures, of each row when its turn came, but the last epoch's,
@@ -80,7 +82,7 @@ def train(
     """
     x = np.asarray(x)
     _check(x, encoder=encoder, dim=dim, active=active)
-    mean, scale = moments(x, each=encoder in EACH_COLUMN)
+    mean, scale = moments(x, each=encoder in EACH_COLUMN, appended=appended)
     model = build(encoder, x.shape[1], dim, active=active, matryoshka=matryoshka, seed=seed)
     standard = standardise(x, mean, scale)
     if encoder == "ica":
@@ -104,19 +106,22 @@ def decode(trained, codes):
     return _apply(trained.model.decode, codes, trained.model.width, lambda part: np.asarray(part, dtype=np.float32))
 
 
-def moments(x, *, each=True):
+def moments(x, *, each=True, appended=0):
     """Mean of each column, and the scale for `standardise`; two float32 (width,) arrays.
 
     The scale is the population standard deviation; that of a constant column, which no rounding should blow up, is 1.
-    With `each` every column has its own, else all have one, the root of their mean variance.
+    With `each` every column has its own, else all have one, the root of their mean variance. That one is also the scale
+    of the last `appended` columns, which do not count towards it.
     """
     mean = np.mean(x, axis=0, dtype=np.float64)
     square = sum(np.square(x[i : i + CHUNK] - mean).sum(0) for i in range(0, len(x), CHUNK))
     deviation = np.sqrt(square / len(x))
     constant = deviation <= 10 * np.finfo(np.float32).eps * np.abs(mean)
-    if not each and not constant.all():
-        deviation = np.full_like(deviation, np.sqrt(np.mean(np.square(deviation))))
-        constant = False
+    own = slice(0, x.shape[1] - appended)
+    if not constant[own].all():
+        shared = slice(own.stop if each else 0, None)
+        deviation[shared] = np.sqrt(np.mean(np.square(deviation[own])))
+        constant[shared] = False
     return mean.astype(np.float32), np.where(constant, 1, deviation).astype(np.float32)
 
 
@@ -128,6 +133,16 @@ def standardise(x, mean, scale):
 def restore(trained, x):
     """Raw rows standardised, and their reconstruction; float (n, width) -> two float32 (n, width)."""
     return standardise(x, trained.mean, trained.scale), decode(trained, encode(trained, x))
+
+
+def restoring(**settings):
+    """The function that `reconstruction.held_out_variance` asks for; settings: see `train`."""
+
+    def trained_on(rows, held):
+        other = train(rows, **settings)
+        return standardise(rows, other.mean, other.scale), *restore(other, held)
+
+    return trained_on
 
 
 def build(encoder, width, dim, *, active=None, matryoshka=False, seed=0):

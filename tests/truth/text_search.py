@@ -5,6 +5,7 @@ import numpy as np
 from claims import claims
 from crosswalk.echo import echo
 from crosswalk.ends import mean_shift
+from crosswalk.fidelity import REPORT, parts
 from crosswalk.items import average_by_group, folds
 from crosswalk.lexical import Lexical
 from crosswalk.naming import Vocabulary, name_traits
@@ -54,7 +55,7 @@ def vectors_of(w, *, kind="tfidf", seed=0):
 
 def names(w, numeric, x_scores, y_scores, *, embed, seed=0):
     """Name the claims (n, m) as the workflow does. Returns (names of x, names of y), a list of Name each."""
-    train = folds(numeric.blocks, 3, seed=seed) != 0
+    report = parts(numeric.blocks, seed=seed) == REPORT
     y_means = average_by_group(numeric.y, numeric.groups, numeric.items)
     at = {item: i for i, item in enumerate(numeric.items)}
     sides = (
@@ -63,7 +64,12 @@ def names(w, numeric, x_scores, y_scores, *, embed, seed=0):
     )
     return tuple(
         name_traits(
-            Vocabulary(list(texts), items=owners, count=len(at)), scores, embed=embed, train=train, vectors=vectors
+            Vocabulary(list(texts), items=owners, count=len(at)),
+            scores,
+            embed=embed,
+            train=~report,
+            test=report,
+            vectors=vectors,
         )
         for texts, owners, vectors, scores in sides
     )

@@ -36,7 +36,9 @@ class Run:
         self.folder, self.rng, self.width, self.items = folder, np.random.default_rng(3), width, items
         self.settings = {"clusters": 5, "max_clusters": 8, "weights": 10}
         self.input = {key: [] for key in _LISTS}
-        self.params = {key: [] for key in ("collections", "encodings", "relations", "correlations", "matchings")}
+        self.params = {
+            key: [] for key in ("collections", "encodings", "choices", "relations", "correlations", "matchings")
+        }
         self.params["told"] = {key: [] for key in _TOLD}
         self.config = {"title": "Papers & <reviews>", "collections": {}, "relate": {}, "report": self.settings}
         self.encodings = [(e, d, s) for e in encoders for d in dims for s in seeds]
@@ -68,7 +70,9 @@ class Run:
         write_vectors(self.add("vectors", f"embeddings/{name}.arrow"), ids, vectors, metadata=about)
         codes = []
         for encoder, dim, seed in self.encodings:
+            self.params["encodings"].append([name, encoder, dim, seed])
             place = f"encodings/{name}/{encoder}-{dim}/seed-{seed}"
+            dim = 6 if dim == "auto" else dim
             weight = rng.normal(size=(dim, self.width)).astype(np.float32)
             scale = vectors.std(0).astype(np.float32)
             code = ((vectors - vectors.mean(0)) / scale @ weight.T / self.width).astype(np.float32)
@@ -82,7 +86,6 @@ class Run:
             loss = dim**-0.3 * (0.3 + np.exp(-epoch / 9)) + 0.004 * rng.random(100)
             history = {"epoch": epoch, "loss": loss, "reconstruction_error": loss, "explained_variance": 1 - loss}
             write_csv(self.add("histories", f"{place}/history.csv"), pd.DataFrame(history).assign(dead_units=1))
-            self.params["encodings"].append([name, encoder, dim, seed])
         config = {"contrast": {"column": "label", "values": ["odd", "<b>even</b>"], "min_count": 0}}
         self.config["collections"][name] = config | ({"link": {"to": link}} if link else {})
         self.params["collections"].append(name)
@@ -154,14 +157,15 @@ class Run:
         write_parquet(self.add("scores", f"{base}/scores.parquet"), pd.concat(scores) if scores else none)
         rows = []
         for encoder, dim, seed in self.encodings:
+            self.params["correlations"].append([name, encoder, dim, seed])
+            path = self.add("correlations", f"{base}/correlation/{encoder}-{dim}/seed-{seed}.arrow")
+            rows.append((encoder, dim, seed, 40, 12, 0.2 + len(rows) / 100, 10, 0.22, 0.4, np.nan))
+            dim = 6 if dim == "auto" else dim
             wide = dim if units is None else units
             matrix = np.corrcoef(rng.normal(size=(dim + wide, 300)))
             matrix[0, -1] = matrix[-1, 0] = 0.99
             names = [f"x{i}" for i in range(dim)] + [f"y{i}" for i in range(wide)]
-            path = self.add("correlations", f"{base}/correlation/{encoder}-{dim}/seed-{seed}.arrow")
             write_vectors(path, names, matrix, column="correlation")
-            self.params["correlations"].append([name, encoder, dim, seed])
-            rows.append((encoder, dim, seed, 40, 12, 0.2 + dim / 100, 10, 0.22, 0.4, np.nan))
         compared = pd.DataFrame(rows, columns=list(_ENCODERS))
         self.params["relations"].append(name)
         settings = {"x": "papers", "y": "reviews", "method": method, "folds": 5, "permutations": 1000, "alpha": 0.05}
@@ -171,7 +175,7 @@ class Run:
         else:
             compared = compared.assign(
                 held_out_x=0.31, held_out_y=0.29, pca_held_out_x=0.42, pca_held_out_y=np.nan, dead_units_x=0,
-                dead_units_y=3, seed_stability_x=0.61, seed_stability_y=0.72,
+                dead_units_y=3, units_x=8, units_y=16, seed_stability_x=0.61, seed_stability_y=0.72,
             )  # fmt: skip
             self._evidence(name, sizes, phrases, least)
         write_csv(self.add("encoders", f"{base}/encoders.csv"), compared)
@@ -250,6 +254,7 @@ _DESCRIBED = {"inertia": "csv", "map": "parquet", "facts": "json"}
 _LISTS = (
     *("power", "searches", "grouping", "quotations", "axes", "echo", "phrases"),
     *("rows", "counts", "usage", "vectors", "inertia", "map", "facts", "contrast", "histories", "models", "codes"),
+    "choices",
     *("relations", "ends", "scores", "encoders", "correlations", "tested", "retrieval"),
 )
 _TOLD = ("power", "searches", "grouping", "quotations", "axes", "echo", "phrases")
@@ -348,6 +353,19 @@ def test_every_picture_has_words_for_it(run):
 
 def test_same_files_give_same_bytes(run):
     assert run.page("again.html") == run.html
+
+
+def test_numbers_of_units_left_open_are_told_with_what_each_was_worth(tmp_path):
+    run = Run(tmp_path, dims=(4, "auto"), encoders=("topk",)).relate(confirmed=1, others=0)
+    table = pd.DataFrame(
+        {"units": [8, 16, 32], "held_out": [0.4, 0.5, 0.52], "pca_held_out": 0.6, "stability": [0.7, 0.8, 0.3],
+         "merit": [0.28, 0.4, 0.156], "chosen": [False, True, False]}
+    )  # fmt: skip
+    for name in ("papers", "reviews"):
+        write_csv(run.add("choices", f"encodings/{name}/topk-auto/units.csv"), table)
+        run.params["choices"].append([name, "topk"])
+    page = run.page()
+    assert page.count("The number of units was left open") == 2 and "topk-auto/seed-42" in page
 
 
 def test_unknown_numbers_are_dashes(run):
@@ -483,7 +501,7 @@ def test_axes_are_told_as_views_of_a_space(run):
 
 
 def test_encoders_stand_beside_components_on_rows_they_have_not_seen(run):
-    assert re.search(r"topk-8/seed-42 31 % 42 % 0 0.61 29 % – ?% 3 0.72", run.parsed.text)
+    assert re.search(r"topk-8/seed-42 8 31 % 42 % 0 0.61 16 29 % – ?% 3 0.72", run.parsed.text)
 
 
 @pytest.mark.parametrize(

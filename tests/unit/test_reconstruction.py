@@ -27,11 +27,7 @@ def components(train, held, *, dim=4):
 
 
 def trained(encoder, **settings):
-    def restore(train, held):
-        other = training.train(train, encoder=encoder, seed=0, **settings)
-        return training.standardise(train, other.mean, other.scale), *training.restore(other, held)
-
-    return restore
+    return training.restoring(encoder=encoder, seed=0, **settings)
 
 
 def test_principal_components_against_themselves_are_no_better_and_no_worse():
@@ -89,13 +85,17 @@ def test_where_too_little_is_left_to_learn_from_nothing_is_measured(n, items):
 
 def test_columns_of_the_study_tell_x_from_y():
     measured = ((0.4, 0.2, 0), (0.6, 0.3, 1), (None, None, 2), (0.8, 0.5, 3))
-    scores = [dict(zip(("held_out", "pca_held_out", "dead_units"), row, strict=True)) for row in measured]
+    scores = [
+        {"units": 8 + i, **dict(zip(("held_out", "pca_held_out", "dead_units"), row, strict=True))}
+        for i, row in enumerate(measured)
+    ]
     tables = [pd.DataFrame({"stability": s}) for s in ([0.1, 0.2, 0.9], [0.5], [np.nan], [0.7, 0.9])]
     table = study_columns(scores, tables)
     assert list(table) == COLUMNS and len(table) == 2
     assert table.held_out_x.tolist()[0] == 0.4 and np.isnan(table.held_out_x.tolist()[1])
     assert table.held_out_y.tolist() == [0.6, 0.8]
     assert table.pca_held_out_y.tolist() == [0.3, 0.5]
+    assert table.units_x.tolist() == [8, 10] and table.units_y.tolist() == [9, 11]
     assert table.dead_units_x.tolist() == [0, 2] and table.dead_units_y.tolist() == [1, 3]
     assert table.seed_stability_x.tolist()[0] == 0.2
     assert table.seed_stability_y.tolist() == pytest.approx([0.5, 0.8])

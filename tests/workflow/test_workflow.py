@@ -14,6 +14,7 @@ import time
 import pandas as pd
 import pytest
 import yaml
+from safetensors.numpy import load_file
 
 from crosswalk.files import read_vectors
 from project import MOODS, ROOT, THEMES, Project
@@ -104,6 +105,43 @@ def test_one_more_dim_embeds_nothing_when_it_is_run(finished, tmp_path):
     assert not re.search(r"rule (check_collections|embed|fit_lexical|sample|describe|axes):", output)
     assert before == {path: path.stat().st_mtime_ns for path in project.results.glob("embeddings/*")}
     assert project.planned() == {}
+
+
+def test_a_number_of_units_left_open_and_a_phrase_to_lean_to(finished, tmp_path):
+    project = finished.copy(tmp_path / "copy")
+    project.config["encode"]["dims"] = ["auto", 4]
+    project.config["collections"]["items"]["steer"] = [{"phrase": "ships at sea"}, {"phrase": "none", "weight": 0}]
+    output = project.run()
+    assert not re.search(r"rule (check_collections|embed|sample|describe|axes):", output)
+    encodings = project.results / "encodings"
+    for name in ("items", "replies"):
+        table = pd.read_csv(encodings / name / "topk-auto/units.csv")
+        units = table.loc[table["chosen"], "units"].item()
+        assert table["merit"].max() == table.loc[table["chosen"], "merit"].item()
+        for folder in ("topk-auto/seed-7", "pca-topk-auto"):
+            codes = read_vectors(encodings / name / folder / "encoding.arrow")[1]
+            assert codes.shape[1] == units
+    steered = read_vectors(encodings / "items/steered.arrow")[1]
+    assert steered.shape[1] == 33 and not (encodings / "replies/steered.arrow").exists()
+    assert load_file(encodings / "items/topk-auto/seed-7/model.safetensors")["decoder.weight"].shape[0] == 33
+    # Of the other side nothing has changed.
+    own = "replies/topk-4/seed-7/encoding.arrow"
+    assert (encodings / own).read_bytes() == (finished.results / "encodings" / own).read_bytes()
+    encoders = pd.read_csv(project.results / "relate/items_replies/encoders.csv")
+    assert encoders["dim"].tolist() == ["auto", "4"] and (encoders["units_x"] > 0).all()
+    assert encoders["pca_median_r"].notna().all()
+    record = json.loads((project.results / "provenance.json").read_text())
+    assert record["steering"]["items"]["texts"] == 1
+    page = (project.results / "report.html").read_text()
+    assert "The number of units was left open" in page
+    assert project.planned() == {}
+
+
+def test_a_phrase_of_no_weight_encodes_nothing_anew(finished):
+    finished.config["collections"]["items"]["steer"] = [{"phrase": "ships at sea", "weight": 0}]
+    plan = finished.planned()
+    del finished.config["collections"]["items"]["steer"]
+    assert not {"steer", "encode", "embed", "axes", "correlate"} & set(plan)
 
 
 def test_two_changes_at_once_run_what_each_of_them_would(finished):

@@ -18,6 +18,8 @@ from crosswalk.match_config import query_phrases
 from crosswalk.models import space
 from crosswalk.provenance import code_version, public_config
 from crosswalk.recommend_config import folder, points, reads_vectors, uses
+from crosswalk.steering import counted
+from crosswalk.units import AUTO, baseline
 
 try:
     check_config(config, load_schema(ROOT / "workflow/schemas/config.schema.yaml"))
@@ -44,7 +46,11 @@ ENCODINGS = [f"{encoder}-{dim}/seed-{seed}" for encoder, dim, seed in SWEEP]
 EMBEDDED = embedded(config)
 ENCODED = [(c, e) for c in encoded(config) for e in ENCODINGS]
 # The yardstick of every encoder: as many principal components as it has units.
-BASELINES = [f"pca-{dim}" for dim in config["encode"]["dims"]] if ENCODINGS else []
+BASELINES = list(dict.fromkeys(baseline(encoder, dim) for encoder, dim, _ in SWEEP))
+# Collections and encoders whose number of units is left open.
+OPEN = [
+    (c, e) for c in encoded(config) for e, dim, seed in SWEEP if (dim, seed) == (AUTO, SEEDS[0])
+]
 # The encodings whose units are rare enough to be concepts.
 CONCEPTS = [e for e in ENCODINGS if e.startswith("topk-")]
 # What a search of relations leaves in its folder.
@@ -98,9 +104,10 @@ wildcard_constraints:
     side="a|b",
     list="plain|beyond",
     encoder=r"[a-z]+",
-    dim=r"[0-9]+",
+    dim=rf"[0-9]+|{AUTO}",
+    size=rf"[0-9]+|[a-z]+-{AUTO}",
     seed=r"[0-9]+",
-    encoding=r"[a-z]+-[0-9]+(/seed-[0-9]+)?",
+    encoding=rf"[a-z]+-([0-9]+|([a-z]+-)?{AUTO})(/seed-[0-9]+)?",
     package=r"[A-Za-z_][A-Za-z0-9_]*",
 
 
@@ -174,6 +181,27 @@ def encode_settings():
     return {key: config["encode"][key] for key in keys}
 
 
+def steering_phrases(collection):
+    """The phrases that the encoders of a collection are biased towards."""
+    return counted(config["collections"][collection]["steer"])
+
+
+def vectors_to_encode(wildcards):
+    """The vectors of a collection as encoders read them: with columns for phrases if it names some."""
+    name = wildcards.collection
+    steered = f"<results>/encodings/{name}/steered.arrow"
+    return steered if steering_phrases(name) else f"<results>/embeddings/{name}.arrow"
+
+
+def choice_of_units(wildcards):
+    """The choice that a number of units left open waits for: of {encoder}-{dim}, or of pca-{size}."""
+    encoder, _, dim = wildcards.get(
+        "size", f"{wildcards.get('encoder')}-{wildcards.get('dim')}"
+    ).rpartition("-")
+    open_path = f"<results>/encodings/{wildcards.collection}/{encoder}-{AUTO}/units.csv"
+    return {"chosen": open_path} if dim == AUTO else {}
+
+
 def contrasted(collection):
     """The encodings in which two labels of a collection are compared, none if it names no labels."""
     own = [e for c, e in ENCODED if c == collection]
@@ -187,6 +215,7 @@ def benchmark_names():
     return [
         *[f"sample/{c}" for c in COLLECTIONS],
         *[f"embed/{c}" for c in EMBEDDED],
+        *[f"choose_units/{c}/{e}" for c, e in OPEN],
         *[f"encode/{c}/{e}" for c, e in ENCODED],
         *[f"compare_seeds/{c}/{e}" for c, e in ENCODED if c in compared],
         *[f"axes/{r}/{name}" for r in tested for name in lists(r)],

@@ -7,6 +7,7 @@ outputs  <results>/report.html, <results>/provenance.json
 # The relations that were tested, which leave more to tell.
 TESTED = [r for r in RELATIONS if not published(r)]
 FOCUSED = [r for r in TESTED if config["relate"][r]["focus"]]
+STEERED = [c for c in encoded(config) if steering_phrases(c)] if ENCODINGS else []
 
 
 rule provenance:
@@ -23,6 +24,7 @@ rule provenance:
         ],
         names=[f"<results>/relate/{r}/names.usage.json" for r in TESTED],
         asked=[f"<results>/relate/{r}/focus/usage.json" for r in FOCUSED],
+        steered=[f"<results>/encodings/{c}/steered.usage.json" for c in STEERED],
         matches=[f"<results>/match/{m}/diagnostics.json" for m in MATCHINGS],
         recommended=[f"<results>/recommend/{r}/diagnostics.json" for r in RECOMMENDERS],
         # Not read: with them every step that is timed is done.
@@ -44,6 +46,7 @@ rule provenance:
         relations=RELATIONS,
         tested=TESTED,
         focused=FOCUSED,
+        steered=STEERED,
         phrases=[f"{m}/{s}" for m in MATCHINGS if not row_wise(m) for s in "ab"],
         matchings=MATCHINGS,
         recommenders=RECOMMENDERS,
@@ -78,6 +81,7 @@ rule page:
         histories=[f"<results>/encodings/{c}/{e}/history.csv" for c, e in ENCODED],
         models=[f"<results>/encodings/{c}/{e}/model.safetensors" for c, e in ENCODED],
         codes=[f"<results>/encodings/{c}/{e}/encoding.arrow" for c, e in ENCODED],
+        choices=[f"<results>/encodings/{c}/{e}-{AUTO}/units.csv" for c, e in OPEN],
         relations=[f"<results>/relate/{r}/relations.parquet" for r in RELATIONS],
         ends=[f"<results>/relate/{r}/ends.parquet" for r in RELATIONS],
         scores=[f"<results>/relate/{r}/scores.parquet" for r in RELATIONS],
@@ -115,6 +119,7 @@ rule page:
         collections=COLLECTIONS,
         embedded=EMBEDDED,
         encodings=[[c, *map(str, point)] for c in encoded(config) for point in SWEEP],
+        choices=[list(pair) for pair in OPEN],
         relations=RELATIONS,
         matchings=MATCHINGS,
         recommenders=RECOMMENDERS,
