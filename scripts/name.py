@@ -4,18 +4,17 @@ from crosswalk.job import start
 
 log = start(snakemake)
 
+import math
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from crosswalk.embedding import embed, open_embedder, open_store
 from crosswalk.fidelity import REPORT, parts
 from crosswalk.files import read_parquet, read_vectors, write_csv, write_json, write_parquet
 from crosswalk.items import prepared_items
-from crosswalk.job import device
-from crosswalk.models import embedding_of
 from crosswalk.naming import Vocabulary, name_traits
+from crosswalk.paid import Embedding
 from crosswalk.sentences import describe_relations
 
 source, params = snakemake.input, snakemake.params
@@ -26,16 +25,11 @@ part = parts(blocks, seed=params.seed)
 report = part == REPORT
 interpreter = params.interpreter["provider"] != "none"
 
-embedder = open_embedder(
-    embedding_of(snakemake.config, params.collections[0]),  # that of both sides: a relation needs one space
-    lexical=list(source.lexical) or None,
-    device=device(snakemake),
-    threads=snakemake.threads,
-    seed=params.seed,
-)
-store = open_store(embedder, snakemake.config["cache"])
+# That of one side is that of both: a relation needs one space.
+embedding = Embedding(snakemake, params.collections[0], lexical=source.lexical)
 spent = Counter()
 if interpreter:
+    from crosswalk.budget import Budget
     from crosswalk.chat import Chat
     from crosswalk.interpreter import interpreted
 
@@ -45,12 +39,15 @@ if interpreter:
         base_url=params.interpreter["base_url"],
         at=f"relate.{snakemake.wildcards.relation}.interpreter",
         cache=Path(snakemake.config["cache"]) / "chat",
+        budget=Budget(
+            params.interpreter["budget"] or math.inf, at=f"relate.{snakemake.wildcards.relation}.interpreter.budget"
+        ),
     )
 
 
 def embedded(texts):
     """Vectors of phrases; what they took is added to what was spent."""
-    rows, usage = embed(texts, embedder, store=store)
+    rows, usage = embedding(texts)
     spent.update(usage)
     return rows
 

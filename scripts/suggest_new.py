@@ -1,6 +1,6 @@
 """Suggest subjects for the works of a new file, by what was learned before."""
 
-from crosswalk.job import device, start
+from crosswalk.job import start
 
 log = start(snakemake)
 
@@ -10,10 +10,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from crosswalk import features, interactions, new_works
-from crosswalk.embedding import embed, open_embedder, open_store
 from crosswalk.files import read_parquet, write_json
 from crosswalk.interactions import read_links
-from crosswalk.models import embedding_of
+from crosswalk.paid import Embedding
 from crosswalk.recommend_files import advisor_from, works_from
 from crosswalk.recommend_study import Works
 from crosswalk.recommender import BATCH
@@ -34,11 +33,7 @@ found = new_works.read(
 terms = features.Features.load(source.model, source.vocabulary).transform(found.texts)
 vectors = None
 if works.vectors is not None:
-    # Not from params: how requests are cut up and where the cache is change no vector.
-    settings, cache = embedding_of(snakemake.config, params.settings["works"]), snakemake.config["cache"]
-    own = {"lexical": list(source.lexical), "device": device(snakemake), "threads": snakemake.threads}
-    embedder = open_embedder(settings, **own, seed=params.seed)
-    vectors, _ = embed(found.texts, embedder, store=open_store(embedder, cache))
+    vectors, _ = Embedding(snakemake, params.settings["works"], lexical=source.lexical)(found.texts)
 links = found.links + read_links(source.borne)[np.maximum(found.rows, 0)].multiply(found.rows[:, None] >= 0)
 links = csr_array(links > 0, dtype=np.float32)  # a work that is known already keeps what it bears
 links.sort_indices()

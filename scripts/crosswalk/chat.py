@@ -13,12 +13,14 @@ import msgspec
 import openai
 
 from crosswalk import files
+from crosswalk.budget import Budget
 from crosswalk.errors import UserError
 from crosswalk.service import Service, WrongAnswer, check_model
 
 log = logging.getLogger(__name__)
 
 WRONG = 2  # answers that are no JSON of the schema, before a question is given up: each is paid for
+ANSWER = 1000  # tokens of an answer that are set aside before it is known; the questions here take far less
 FILTERED = frozenset({"content_filter", "content_policy_violation"})  # a request that is refused for its content
 
 
@@ -33,13 +35,15 @@ class Chat:
     """A chat model with a memory.
 
     model: its name; base_url: of the service; at: the config's key that holds its settings; cache: folder that keeps
-    the answers. Attribute usage: dict of questions, cached, requests, refused, wrong, input_tokens and output_tokens;
-    what wrong answers cost is among the tokens.
+    the answers; limits: see `service.Service`; budget: a `Budget`, towards which answers from the memory count as well,
+    as they were paid for once. Attribute usage: dict of questions, cached, requests, refused, wrong, input_tokens and
+    output_tokens; what wrong answers cost is among the tokens.
     Raises UserError, before any request, as `Service` does.
     """
 
-    def __init__(self, *, model, base_url=None, at="interpreter", cache):
-        self._service = Service("chat", at=at, instead="none", model=model, base_url=base_url)
+    def __init__(self, *, model, base_url=None, at="interpreter", cache, limits=None, budget=None):
+        self._service = Service("chat", at=at, instead="none", model=model, base_url=base_url, limits=limits)
+        self._budget = Budget() if budget is None else budget
         self._model, self._cache = model, Path(cache)
         self.usage = dict.fromkeys(
             ("questions", "cached", "requests", "refused", "wrong", "input_tokens", "output_tokens"), 0
@@ -69,9 +73,10 @@ class Chat:
         kept = _read(path)
         if kept is not None:
             self.usage["cached"] += 1
+            self._budget.settle(0, kept.tokens)
         else:
             try:
-                kept, _ = self._service.call(lambda: self._ask(request), wrong=WRONG)
+                kept = self._paid(request)
             except WrongAnswer as error:
                 log.warning("%s", error)
                 self.usage["wrong"] += 1
@@ -80,14 +85,28 @@ class Chat:
         self.usage["refused"] += kept.refused
         return Reply(kept.answer, kept.refused)
 
-    def _ask(self, request):
+    def _paid(self, request):
+        """The answer to a request, within the budget."""
+        bound, spent = len(json.dumps(request, ensure_ascii=False).encode()) + ANSWER, []
+        self._budget.reserve(bound)
+        try:
+            kept, _ = self._service.run(
+                self._service.call(lambda: self._ask(request, spent), tokens=bound, wrong=WRONG)
+            )
+        finally:
+            self._budget.settle(bound, sum(spent))
+        kept.tokens = sum(spent)
+        return kept
+
+    async def _ask(self, request, billed):
         self.usage["requests"] += 1
         try:
-            response = self._service.client.chat.completions.with_raw_response.create(**request)
+            response = await self._service.client.chat.completions.with_raw_response.create(**request)
         except openai.BadRequestError as error:
             if error.code in FILTERED:
                 return _Kept(answer=None, refused=True)
             raise
+        self._service.heard(response.headers)
         try:
             body = msgspec.json.decode(response.http_response.content, type=_Body)
         except msgspec.MsgspecError as error:
@@ -95,6 +114,7 @@ class Chat:
         spent = body.usage or _Usage()
         self.usage["input_tokens"] += spent.prompt_tokens
         self.usage["output_tokens"] += spent.completion_tokens
+        billed.append(spent.prompt_tokens + spent.completion_tokens)
         check_model(self._model, body.model)
         if len(body.choices) != 1:
             raise ValueError(f"{len(body.choices)} answers to one question")
@@ -136,6 +156,7 @@ class _Kept(msgspec.Struct):
 
     answer: dict | None
     refused: bool = False
+    tokens: int = 0  # that it took
 
 
 def _key(url, request):

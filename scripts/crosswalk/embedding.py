@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from crosswalk.budget import Budget
 from crosswalk.errors import UserError
 from crosswalk.models import DEFAULTS
 from crosswalk.store import Store, text_keys
@@ -47,19 +48,37 @@ class Embedder(Protocol):
     def prepare(self, texts: list[str]) -> tuple[list[str], int]:
         """The texts as they are sent, and how many of them the model will see only in part."""
 
+    def answers(self, texts: list[str], *, budget: Budget | None = None) -> Iterator[tuple[np.ndarray, Answer]]:
+        """Which of the texts, int64 (k,), and their vectors, checked, part by part and in any order.
+
+        Before it raises an error it yields all that was answered.
+        """
+
+
+class InTurn:
+    """The `answers` of a model in this process: one chunk after the other."""
+
     def chunks(self, texts: list[str]) -> Iterator[slice]:
         """Consecutive parts of the texts, each to be embedded, and kept, in one go."""
+        raise NotImplementedError
 
     def embed(self, texts: list[str]) -> Answer:
         """The vectors of one chunk, checked with `unit_rows`."""
+        raise NotImplementedError
+
+    def answers(self, texts, *, budget=None):
+        """See `Embedder`; costs nothing, so that no budget matters."""
+        for part in self.chunks(texts):
+            yield np.arange(*part.indices(len(texts))), self.embed(texts[part])
 
 
-def embed(texts, embedder, *, store=None):
+def embed(texts, embedder, *, store=None, budget=None, study=""):
     """Unit vectors of texts.
 
-    texts: n strings; embedder: an `Embedder`; store: a `Store` of its namespace, or None to keep nothing.
-    Each distinct text, as it is sent, that the store lacks is embedded once. A chunk is in the store before the next
-    one is asked for, so an interruption costs at most the chunk in flight.
+    texts: n strings; embedder: an `Embedder`; store: a `Store` of its namespace, or None to keep nothing; budget: a
+    `Budget` that stops it; study: under which the store records what was spent.
+    Each distinct text, as it is sent, that the store lacks is embedded once. What is answered is in the store before
+    more than the embedder's own number of requests are under way, so an interruption costs at most these.
     Returns a Result; usage has texts, distinct, cached, embedded, requests, tokens, cut (distinct texts of which the
     model sees only the beginning) and seconds. Raises UserError for an empty text, or as the embedder does.
     """
@@ -73,7 +92,7 @@ def embed(texts, embedder, *, store=None):
     rows = {text: row for row, text in enumerate(dict.fromkeys(sent))}  # texts that differ only past the cut share one
     row_of = {text: rows[short] for text, short in zip(distinct, sent, strict=True)}
     inverse = np.fromiter((row_of[text] for text in texts), np.int64, len(texts))
-    vectors, usage = _known_or_new(list(rows), embedder, store)
+    vectors, usage = _known_or_new(list(rows), embedder, store, budget, study)
     usage = {"texts": len(texts), "distinct": len(rows), "cut": cut, **usage}
     usage["seconds"] = round(time.perf_counter() - began, 3)
     log.info(
@@ -93,27 +112,41 @@ def unit_rows(vectors, *, count, dimensions=None):
     Raises ValueError that says what is wrong: number of rows, dimension, a value that is not finite, or a length
     outside (0.5, 2), which no embedding model gives and a zeroed or garbled row does.
     """
-    vectors = np.asarray(vectors, dtype=np.float64)
-    if vectors.ndim != 2 or len(vectors) != count:
+    if np.ndim(vectors) != 2 or len(vectors) != count:
         raise ValueError(f"{len(vectors)} vectors for {count} texts")
+    vectors, faults = sound_rows(vectors, dimensions=dimensions)
+    if any(faults):
+        raise ValueError(next(filter(None, faults)))
+    return vectors
+
+
+def sound_rows(vectors, *, dimensions=None):
+    """Bring every row to length 1, and say of each what is wrong with it.
+
+    vectors: (n, d) array of numbers. Returns float32 (n, d), and a list of n, None for a sound row: a value that is not
+    finite, or a length outside (0.5, 2), which no embedding model gives and a zeroed or garbled row does.
+    Raises ValueError for another dimension.
+    """
+    vectors = np.asarray(vectors, dtype=np.float64)
     if vectors.shape[1] != (dimensions or vectors.shape[1]):
         raise ValueError(f"{vectors.shape[1]} dimensions instead of {dimensions}")
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise ValueError(f"vector {np.argmin(finite) + 1} of {count} holds a value that is not finite")
-    norms = np.linalg.norm(vectors, axis=1)
-    sound = (norms > 0.5) & (norms < 2)
-    if not sound.all():
-        row = np.argmin(sound)
-        raise ValueError(f"vector {row + 1} of {count} has length {norms[row]:.3g} instead of 1")
-    return (vectors / norms[:, None]).astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    faults = [None] * len(vectors)
+    for row in np.flatnonzero(~((norms > 0.5) & (norms < 2))).tolist():
+        finite = np.isfinite(vectors[row]).all()
+        what = f"has length {norms[row]:.3g} instead of 1" if finite else "holds a value that is not finite"
+        faults[row] = f"vector {row + 1} of {len(vectors)} {what}"
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (vectors / norms[:, None]).astype(np.float32), faults
 
 
-def open_embedder(settings, *, lexical=None, device="cpu", threads=1, seed=0):
+def open_embedder(settings, *, lexical=None, device="cpu", threads=1, seed=0, asking=True):
     """The embedder that the config asks for, ready to work; what it lacks is said now, before any text is read.
 
     settings: the config's `embedding`; lexical: for `tfidf`, paths of the fitted model and its vocabulary;
-    device: "cpu" or "cuda", for `local`; threads: of `local`; seed: of `hashing`.
+    device: "cpu" or "cuda", for `local`; threads: of `local`; seed: of `hashing`; asking: whether it will be asked, for
+    which a service needs a key, or only what it would take.
     Raises UserError if the model, its weights or its key are missing.
     """
     provider = settings.get("provider", "local")
@@ -122,8 +155,12 @@ def open_embedder(settings, *, lexical=None, device="cpu", threads=1, seed=0):
     if provider == "openai":
         from crosswalk.openai_client import OpenAIEmbedder
 
-        service = {key: settings[key] for key in ("base_url", "organization", "batch") if settings.get(key)}
-        return OpenAIEmbedder(model=model, dimensions=dimensions, **service)
+        keys = ("base_url", "organization", "batch", "limits", "price")
+        service = {key: settings[key] for key in keys if settings.get(key) is not None}
+        embedder = OpenAIEmbedder(model=model, dimensions=dimensions, **service)
+        if asking:
+            embedder.open()
+        return embedder
     if model != DEFAULT_MODELS[provider]:
         raise UserError(
             f"embedding.model: {provider!r} has no model {model!r}. "
@@ -153,7 +190,7 @@ def vector_metadata(embedder, vectors):
     return {**about, "dimensions": str(vectors.shape[1]), "normalised": "true"}
 
 
-def _known_or_new(texts, embedder, store):
+def _known_or_new(texts, embedder, store, budget, study):
     keys = text_keys(texts)
     width = embedder.dimensions if store is None else store.dimensions
     out = np.empty((len(texts), width or 0), np.float32)
@@ -162,13 +199,12 @@ def _known_or_new(texts, embedder, store):
     wanted = [texts[i] for i in new]
     usage = {"cached": int(known.sum()), "embedded": len(new), "requests": 0, "tokens": 0}
     with tqdm(total=len(wanted), desc="embedding", unit="text", disable=None) as bar:
-        for part in embedder.chunks(wanted):
-            answer = embedder.embed(wanted[part])
+        for part, answer in embedder.answers(wanted, budget=budget):
             if not out.shape[1]:
                 out = np.empty((len(texts), answer.vectors.shape[1]), np.float32)
             out[new[part]] = answer.vectors
-            if store is not None:
-                store.append(keys[new[part]], answer.vectors, tokens=answer.tokens)
+            if store is not None and len(part):
+                store.append(keys[new[part]], answer.vectors, tokens=answer.tokens, study=study)
             usage["requests"] += answer.requests
             usage["tokens"] += answer.tokens
             bar.update(len(answer.vectors))

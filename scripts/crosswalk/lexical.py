@@ -16,7 +16,7 @@ from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
 from crosswalk import files
-from crosswalk.embedding import Answer, unit_rows
+from crosswalk.embedding import Answer, InTurn, unit_rows
 from crosswalk.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ CHUNK_TEXTS = 1000
 NOTHING = 1e-6  # length of a projection that is rounding error
 
 
-class Lexical:
+class Lexical(InTurn):
     """An `Embedder`: TF-IDF and SVD, fitted by `fit` or read by `load`.
 
     words: list of v str; idf: float32 (v,); axes: float32 (v, d); mean: float32 (d,) unit, the direction of the fitted
@@ -115,7 +115,7 @@ class Lexical:
         return Answer(_unit(_tfidf(self._counter.transform(texts), self.idf) @ self.axes, self.mean))
 
 
-class Hashing:
+class Hashing(InTurn):
     """An `Embedder` without a fitted state: hashed words and word pairs under a seeded sparse random projection.
 
     dimensions: of the vectors; seed: of the projection. A text without any word gets the vector of equal values.

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from crosswalk.embedding import Answer, unit_rows
+from crosswalk.embedding import Answer, InTurn, unit_rows
 from crosswalk.errors import UserError
 from crosswalk.files import digest
 
@@ -41,7 +41,7 @@ CHUNK_TEXTS = 1000
 BYTES_PER_TOKEN = 4  # of English; only sizes the chunks
 
 
-class MiniLM:
+class MiniLM(InTurn):
     """An `Embedder`. device: "cpu" or "cuda" (else the CPU, where there is no GPU); threads: windows done at once.
 
     Raises UserError if the package with the weights is missing, altered, or does not give the reference vector here.

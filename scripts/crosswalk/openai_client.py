@@ -7,38 +7,47 @@ the body is read and verified here. The key is read from the environment and nev
 import base64
 import binascii
 import logging
+from functools import cached_property
 
 import msgspec
 import numpy as np
 
-from crosswalk.credentials import DEFAULT_URL
-from crosswalk.embedding import Answer, unit_rows
-from crosswalk.service import Service, check_model
+from crosswalk.budget import Budget, price_of
+from crosswalk.credentials import DEFAULT_URL, service_address
+from crosswalk.embedding import Answer, sound_rows
+from crosswalk.forecast import needed
+from crosswalk.service import WRONG, Refused, Service, WrongAnswer, check_model
+from crosswalk.token_counts import Counter
 
 log = logging.getLogger(__name__)
 
 OWN_DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
 LIMITS = {"texts": 2048, "tokens": 300_000, "text_tokens": 8191}
+SHOWN, BEGINNING = 3, 60  # texts in a message, and characters of each
 
 
 class OpenAIEmbedder:
     """An `Embedder` that calls a service.
 
     model: its name there; dimensions: length to ask for, None for the model's own; base_url: of the service (default:
-    the variable OPENAI_BASE_URL, then OpenAI's); organization: that pays; batch: dict of the limits of a request.
-    Raises UserError, before any request, if OPENAI_API_KEY is not set or the address carries a password.
+    the variable OPENAI_BASE_URL, then OpenAI's); organization: that pays; batch: dict of the limits of a request;
+    limits: see `service.Service`; price: of a million tokens (default: as OpenAI publishes it).
+    Attributes: counter, of tokens; price, None if unknown; minute: dict of the limits a minute that are set.
+    Raises UserError if the address carries a password, and before any request if OPENAI_API_KEY is not set.
     """
 
     stored = True
 
-    def __init__(self, *, model, dimensions=None, base_url=None, organization=None, batch=None):
-        self._service = Service(
-            "embeddings", at="embedding", instead="local", model=model, base_url=base_url, organization=organization
-        )
-        self.url = self._service.url
-        self.model = model
+    def __init__(
+        self, *, model, dimensions=None, base_url=None, organization=None, batch=None, limits=None, price=None
+    ):
+        self._given = {"model": model, "base_url": base_url, "organization": organization, "limits": limits}
+        self.url = service_address(base_url, at="embedding")
+        self.model, self.price = model, price_of(model, {"price": price})
+        self.minute = {kind: (limits or {}).get(kind) for kind in ("requests_per_minute", "tokens_per_minute")}
+        self.counter = Counter(model)
         self.limits = {**LIMITS, **(batch or {})}
-        self._asked = dimensions
+        self._asked, self._any = dimensions, False
         self.dimensions = dimensions or (OWN_DIMENSIONS.get(model) if self.url == DEFAULT_URL else None)
         self.namespace = {
             "provider": "openai",
@@ -48,56 +57,116 @@ class OpenAIEmbedder:
             "dtype": "float32",
         }
 
-    def prepare(self, texts):
-        """The texts cut to the longest that is safe, and how many were cut.
+    @cached_property
+    def _service(self):
+        return Service("embeddings", at="embedding", instead="local", **self._given)
 
-        A token is at least one byte, so a text of at most `text_tokens` bytes needs no counting. Without the model's
-        tokenizer a longer one is cut at that many bytes, though it may have fewer tokens.
+    def open(self):
+        """Look for the key now. Raises UserError without one."""
+        self._service  # noqa: B018
+
+    def prepare(self, texts):
+        """The texts cut to the longest that the model reads, and how many were cut.
+
+        A token is at least one byte, so a text of at most `text_tokens` bytes needs no counting. Where the model's
+        tokeniser is not known here a longer one is cut at that many bytes, though it may have fewer tokens.
         """
-        limit = self.limits["text_tokens"]
-        cut = 0
-        sent = []
-        for text in texts:
-            raw = text.encode()
-            if len(raw) > limit:
-                cut += 1
-                text = raw[:limit].decode(errors="ignore")
-            sent.append(text)
-        if cut:
+        cuts = [self.counter.cut(text, self.limits["text_tokens"]) for text in texts]
+        cut = sum(was for _, was in cuts)
+        if cut and not self.counter.exact:
             log.warning(
                 "%d texts are longer than %d bytes; tokens cannot be counted here, so they are cut there, where no "
                 "text can have more than %d tokens (embedding.batch.text_tokens)",
                 cut,
-                limit,
-                limit,
+                self.limits["text_tokens"],
+                self.limits["text_tokens"],
             )
-        return sent, cut
+        return [text for text, _ in cuts], cut
 
-    def chunks(self, texts):
-        """Parts that one request may hold: no more texts, and surely no more tokens, than the limits."""
+    def chunks(self, tokens):
+        """Parts that one request may hold: no more texts, and surely no more tokens, than the limits.
+
+        tokens: int (n,) of each text, or a bound. Where there is a limit of tokens a minute, a request takes at most a
+        fiftieth of it, or what each of the requests a minute may: large ones would leave half of a minute unused.
+        """
+        most = self.limits["tokens"]
+        if minute := self.minute["tokens_per_minute"]:
+            requests = self.minute["requests_per_minute"] or 0
+            most = min(most, max(minute // 50, minute // requests if requests else 0, 1))
         start = size = 0
-        for stop, text in enumerate(texts):
-            bound = len(text.encode())
-            if stop > start and (size + bound > self.limits["tokens"] or stop - start == self.limits["texts"]):
-                yield slice(start, stop)
+        for stop, own in enumerate(tokens.tolist()):
+            if stop > start and (size + own > most or stop - start == self.limits["texts"]):
+                yield np.arange(start, stop)
                 start, size = stop, 0
-            size += bound
-        if start < len(texts):
-            yield slice(start, len(texts))
+            size += own
+        if start < len(tokens):
+            yield np.arange(start, len(tokens))
 
-    def embed(self, texts):
-        """Unit vectors of the texts of one request as an Answer. Raises UserError as `Service.call` does."""
-        (vectors, tokens), requests = self._service.call(lambda: self._ask(texts))
-        self.dimensions = vectors.shape[1]
-        return Answer(vectors, tokens=tokens, requests=requests)
+    def answers(self, texts, *, budget=None):
+        """Yield rows, int64 (k,), and the Answer to their texts, request by request, as the answers come.
 
-    def _ask(self, texts):
+        A request that is refused is split until the text is found that it is refused for, and a vector that is not
+        sound is asked for again by itself. budget: a `Budget`. Raises UserError, once all that was answered has been
+        yielded, that names what is refused, wrong or spent.
+        """
+        budget = Budget() if budget is None else budget
+        tokens, refused = self.counter.count(texts), []
+        if len(texts):
+            log.info("%s", needed(texts, self, tokens))
+
+        async def work(rows, put):
+            await self._embed(rows, texts, tokens, budget, refused, put)
+
+        yield from self._service.stream(self.chunks(tokens), work)
+        if refused:
+            raise self._named(refused, texts)
+
+    async def _embed(self, rows, texts, tokens, budget, refused, put):
+        """Put rows and their Answer for one request, or for the parts it must be split into."""
+        waiting = [(rows, 1)]  # with the number of tries
+        while waiting:
+            part, attempt = waiting.pop()
+            own, billed = [texts[row] for row in part], []
+            reserved = int(tokens[part].sum())
+            budget.reserve(reserved)
+            try:
+                (vectors, faults), requests = await self._service.call(
+                    lambda own=own, billed=billed: self._ask(own, billed), tokens=reserved
+                )
+            except Refused as error:
+                if len(part) > 1:
+                    waiting += [(half, 1) for half in reversed(np.array_split(part, 2))]
+                    continue
+                refused.append((int(part[0]), str(error)))
+                if len(refused) > 1 and not self._any:
+                    raise  # refused whatever it holds
+                continue
+            finally:
+                budget.settle(reserved, sum(billed))
+            self._any = True
+            self.dimensions = vectors.shape[1]
+            sound = np.array([fault is None for fault in faults], bool)
+            put((part[sound], Answer(vectors[sound], tokens=sum(billed), requests=requests)))
+            if not sound.all():
+                bad = int(np.argmin(sound))
+                log.warning("%s, try %d: a wrong answer: %s", self.url, attempt, faults[bad])
+                if attempt == WRONG:
+                    said = (
+                        f"gave up after {attempt} tries for {_beginning(own[bad])}, the last one with a wrong answer: "
+                    )
+                    raise self._service.error(said + faults[bad], WrongAnswer)
+                waiting.append((part[~sound], attempt + 1))
+
+    async def _ask(self, texts, billed):
+        """Unit vectors of the texts and what is wrong with each, None for nothing; tokens are added to `billed`."""
         more = {"dimensions": self._asked} if self._asked else {}
-        response = self._service.client.embeddings.with_raw_response.create(model=self.model, input=texts, **more)
+        response = await self._service.client.embeddings.with_raw_response.create(model=self.model, input=texts, **more)
+        self._service.heard(response.headers)
         try:
             answer = msgspec.json.decode(response.http_response.content, type=_Body)
         except msgspec.MsgspecError as error:
             raise ValueError(f"not the JSON of an embeddings answer ({error})") from None
+        billed.append(answer.usage.total_tokens if answer.usage else 0)
         check_model(self.model, answer.model)
         if len(answer.data) != len(texts):
             raise ValueError(f"{len(answer.data)} vectors for {len(texts)} texts")
@@ -106,8 +175,20 @@ class OpenAIEmbedder:
         rows = [_numbers(row.embedding) for row in sorted(answer.data, key=lambda row: row.index)]
         if len({len(row) for row in rows}) > 1:
             raise ValueError("vectors of different dimensions")
-        tokens = answer.usage.total_tokens if answer.usage else 0
-        return unit_rows(np.stack(rows), count=len(texts), dimensions=self.dimensions), tokens
+        return sound_rows(np.stack(rows), dimensions=self.dimensions)
+
+    def _named(self, refused, texts):
+        """The error that names texts that are refused."""
+        shown = "; ".join(f"{_beginning(texts[row])} ({said})" for row, said in refused[:SHOWN])
+        return self._service.error(
+            f"{len(refused)} of {len(texts)} texts are refused, all others are kept: {shown}. "
+            "Leave them out (collections.*.where) or change them, and run again.",
+            Refused,
+        )
+
+
+def _beginning(text):
+    return repr(text if len(text) <= BEGINNING else text[:BEGINNING] + "...")
 
 
 class _Row(msgspec.Struct):

@@ -1,5 +1,6 @@
 """Servers on this machine for tests: one of files, two that answer as paid services of embeddings and of chat do."""
 
+import asyncio
 import base64
 import functools
 import http.server
@@ -8,7 +9,23 @@ import threading
 
 import numpy as np
 
+from crosswalk import service
+
 WIDTH = 8
+
+
+class FakeTime:
+    """Stands in for the clock and the pauses of `crosswalk.service`; waits: seconds of each pause."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.waits = 1000.0, []
+        monkeypatch.setattr(service, "now", lambda: self.now)
+        monkeypatch.setattr(service, "nap", self.nap)
+
+    async def nap(self, seconds):
+        self.waits.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
 
 
 def vector(text, width=WIDTH):

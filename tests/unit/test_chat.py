@@ -2,14 +2,12 @@
 
 import json
 import logging
-import time
 
 import pytest
 
 from crosswalk.chat import WRONG, Chat
 from crosswalk.errors import UserError
-from crosswalk.service import TRIES
-from servers import ChatService, said
+from servers import ChatService, FakeTime, said
 
 KEY = "sk-test-8b2d60e1f4"
 SCHEMA = {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]}
@@ -40,9 +38,7 @@ def service(monkeypatch):
 @pytest.fixture
 def waits(monkeypatch):
     """The pauses that would have been made."""
-    made = []
-    monkeypatch.setattr(time, "sleep", made.append)
-    return made
+    return FakeTime(monkeypatch).waits
 
 
 @pytest.fixture
@@ -136,14 +132,14 @@ def test_a_refusal_is_an_answer_that_is_kept(service, chat, answer):
 
 def test_a_busy_service_is_given_the_pause_it_asks_for(service, chat, waits):
     service.script = [lambda r: failure(429, "slow down", "rate_limit_exceeded", {"Retry-After": "7"})]
-    assert ask(chat).answer == {"word": "yes"} and waits == [7.0] and chat.usage["requests"] == 2
+    assert ask(chat).answer == {"word": "yes"} and 7 <= sum(waits) <= 7.7 and chat.usage["requests"] == 2
 
 
 def test_a_service_that_stays_down_ends_the_run(service, chat, waits):
     service.script = [lambda r: failure(503, "down")] * 99
-    with pytest.raises(UserError, match="gave up after 5 tries, the last one with HTTP 503: down"):
+    with pytest.raises(UserError, match=r"gave up after .* tries in 9.. s, the last one with HTTP 503: down"):
         ask(chat)
-    assert len(service.requests) == TRIES
+    assert len(service.requests) > 20
 
 
 @pytest.mark.parametrize(

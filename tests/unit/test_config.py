@@ -261,7 +261,9 @@ def test_what_is_taken_out_of_y_is_a_number_or_auto(config, remove):
 def test_an_interpreter_is_no_one_unless_it_is_named(config):
     settings = config["relate"]["books_reviews"]
     check_config(copied := copy.deepcopy(config), SCHEMA)
-    assert copied["relate"]["books_reviews"]["interpreter"] == {"provider": "none", "model": None, "base_url": None}
+    assert copied["relate"]["books_reviews"]["interpreter"] == {
+        "provider": "none", "model": None, "base_url": None, "budget": None,
+    }  # fmt: skip
     settings["interpreter"] = {"provider": "openai"}
     assert "relate.books_reviews.interpreter.model: provider openai needs the name" in faults(copy.deepcopy(config))
     settings["interpreter"] = {"provider": "openai", "model": "toy-model", "base_url": "http://localhost:8000/v1"}

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from crosswalk.embedding import Answer, embed, open_embedder, open_store, unit_rows, vector_metadata
+from crosswalk.embedding import Answer, InTurn, embed, open_embedder, open_store, unit_rows, vector_metadata
 from crosswalk.errors import UserError
 from crosswalk.store import Store, text_keys
 
 
-class Toy:
+class Toy(InTurn):
     """Embeds by the letters of a text, three texts at a time, and remembers what it was asked."""
 
     stored = True

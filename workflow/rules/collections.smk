@@ -126,6 +126,21 @@ rule fit_lexical:
 # All collections are checked before the first text is embedded. The check is not ancient(): Snakemake 9.27 then skips
 # what follows even where it has reasons of its own to run. A change of one collection runs the others' embedding
 # again, too, from the cache.
+rule estimate:
+    """Say what embedding the collections will take; nothing is sent."""
+    input:
+        rows=[f"<results>/collections/{c}.parquet" for c in EMBEDDED],
+        checked="<results>/collections/checked.json",
+    log:
+        "<logs>/estimate.log",
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        collections=EMBEDDED,
+    script:
+        "../../scripts/estimate.py"
+
+
 rule embed:
     """Embed the texts of a collection, from the cache where they are known."""
     input:
