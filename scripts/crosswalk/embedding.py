@@ -190,6 +190,16 @@ def vector_metadata(embedder, vectors):
     return {**about, "dimensions": str(vectors.shape[1]), "normalised": "true"}
 
 
+def with_parts(usage, parts):
+    """The usage of a job that found in the store what others had embedded for it; parts: usage of each of them.
+
+    Their seconds do not count: they may have run side by side.
+    """
+    bought = sum(part["embedded"] for part in parts)
+    spent = {key: usage[key] + sum(part[key] for part in parts) for key in ("embedded", "requests", "tokens")}
+    return {**usage, **spent, "cached": max(usage["cached"] - bought, 0)}
+
+
 def _known_or_new(texts, embedder, store, budget, study):
     keys = text_keys(texts)
     width = embedder.dimensions if store is None else store.dimensions

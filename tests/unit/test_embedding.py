@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from crosswalk.embedding import Answer, InTurn, embed, open_embedder, open_store, unit_rows, vector_metadata
+from crosswalk.embedding import Answer, InTurn, embed, open_embedder, open_store, unit_rows, vector_metadata, with_parts
 from crosswalk.errors import UserError
 from crosswalk.store import Store, text_keys
 
@@ -165,3 +165,14 @@ def test_hashing_is_opened_with_its_seed_and_kept_nowhere(tmp_path):
 def test_store_of_a_namespace_is_under_the_cache(tmp_path):
     assert isinstance(open_store(Toy(), tmp_path), Store)
     assert (tmp_path / "embeddings").is_dir()
+
+
+def test_the_usage_of_a_collection_that_was_shared_out_is_that_of_all_jobs():
+    own = {"texts": 10, "distinct": 9, "cached": 9, "embedded": 0, "requests": 0, "tokens": 0, "cut": 0, "seconds": 0.1}
+    parts = [
+        {"cached": 1, "embedded": 3, "requests": 2, "tokens": 30},
+        {"cached": 0, "embedded": 4, "requests": 1, "tokens": 9},
+    ]
+    told = with_parts(own, parts)
+    assert (told["cached"], told["embedded"], told["requests"], told["tokens"]) == (2, 7, 3, 39)
+    assert with_parts(own, []) == own

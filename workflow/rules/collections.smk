@@ -141,9 +141,35 @@ rule estimate:
         "../../scripts/estimate.py"
 
 
+rule embed_part:
+    """Embed a part of a collection into the cache, where it is shared out among several jobs."""
+    input:
+        rows="<results>/collections/{collection}.parquet",
+        checked="<results>/collections/checked.json",
+    output:
+        "<results>/embeddings/{collection}.parts/{scatteritem}.json",
+    log:
+        "<logs>/embed_part/{collection}.{scatteritem}.log",
+    benchmark:
+        "<benchmarks>/embed_part/{collection}.{scatteritem}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 8
+    resources:
+        api=1,
+        gpu=GPU,
+    params:
+        vectors=lambda w: vector_settings(w.collection),
+        seed=config["seed"],
+        code=code("embed_part.py"),
+    script:
+        "../../scripts/embed_part.py"
+
+
 rule embed:
     """Embed the texts of a collection, from the cache where they are known."""
     input:
+        unpack(embedded_parts),
         rows="<results>/collections/{collection}.parquet",
         checked="<results>/collections/checked.json",
         lexical=lambda w: lexical_files(w.collection),

@@ -93,6 +93,10 @@ def one_of(names):
     return "|".join(names) or "(?!)"
 
 
+scattergather:
+    part=config["embedding"]["shards"],
+
+
 wildcard_constraints:
     collection=one_of(COLLECTIONS),
     relation=one_of(RELATIONS),
@@ -129,6 +133,20 @@ def vector_settings(collection):
     model = embedding_of(config, collection)
     depends = {key: model[key] for key in ("provider", "model", "dimensions", "base_url")}
     return {**depends, "text_tokens": model["batch"]["text_tokens"]}
+
+
+def embedded_parts(wildcards):
+    """What the jobs leave that a collection is shared out among; only what the cache keeps can be shared out."""
+    if shards(wildcards.collection) == 1:
+        return {}
+    paths = gather.part("<results>/embeddings/{{collection}}.parts/{scatteritem}.json")
+    return {"parts": [path.format(collection=wildcards.collection) for path in paths]}
+
+
+def shards(collection):
+    """Among how many jobs the embedding of a collection is shared out."""
+    stored = embedding_of(config, collection)["provider"] in ("local", "openai")
+    return config["embedding"]["shards"] if stored else 1
 
 
 def lexical_dimensions():
@@ -215,6 +233,12 @@ def benchmark_names():
     return [
         *[f"sample/{c}" for c in COLLECTIONS],
         *[f"embed/{c}" for c in EMBEDDED],
+        *[
+            f"embed_part/{c}.{i}-of-{shards(c)}"
+            for c in EMBEDDED
+            for i in range(1, shards(c) + 1)
+            if shards(c) > 1
+        ],
         *[f"choose_units/{c}/{e}" for c, e in OPEN],
         *[f"encode/{c}/{e}" for c, e in ENCODED],
         *[f"compare_seeds/{c}/{e}" for c, e in ENCODED if c in compared],
