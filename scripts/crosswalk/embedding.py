@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from crosswalk.budget import Budget
+from crosswalk.budget import MILLION, Budget
 from crosswalk.errors import UserError
 from crosswalk.models import DEFAULTS
 from crosswalk.store import Store, text_keys
@@ -80,7 +80,7 @@ def embed(texts, embedder, *, store=None, budget=None, study=""):
     Each distinct text, as it is sent, that the store lacks is embedded once. What is answered is in the store before
     more than the embedder's own number of requests are under way, so an interruption costs at most these.
     Returns a Result; usage has texts, distinct, cached, embedded, requests, tokens, cut (distinct texts of which the
-    model sees only the beginning) and seconds. Raises UserError for an empty text, or as the embedder does.
+    model sees only the beginning), cost where the embedder knows a price, and seconds. Raises UserError for an empty text, or as the embedder does.
     """
     began = time.perf_counter()
     texts = list(texts)
@@ -94,6 +94,8 @@ def embed(texts, embedder, *, store=None, budget=None, study=""):
     inverse = np.fromiter((row_of[text] for text in texts), np.int64, len(texts))
     vectors, usage = _known_or_new(list(rows), embedder, store, budget, study)
     usage = {"texts": len(texts), "distinct": len(rows), "cut": cut, **usage}
+    if getattr(embedder, "price", None) is not None:
+        usage["cost"] = round(usage["tokens"] * embedder.price / MILLION, 9)
     usage["seconds"] = round(time.perf_counter() - began, 3)
     log.info(
         "%(texts)d texts, %(distinct)d distinct: %(cached)d from the store, %(embedded)d embedded "
@@ -179,9 +181,12 @@ def open_embedder(settings, *, lexical=None, device="cpu", threads=1, seed=0, as
     return Lexical.load(*lexical)
 
 
-def open_store(embedder, cache):
-    """The store of an embedder's vectors under the folder `cache`; None if they are not worth keeping."""
-    return Store(Path(cache) / "embeddings", embedder.namespace) if embedder.stored else None
+def open_store(embedder, cache, *, precision="float32"):
+    """The store of an embedder's vectors under the folder `cache`; None if they are not worth keeping.
+
+    precision: "float32" or "float16", of what is added; see `Store`.
+    """
+    return Store(Path(cache) / "embeddings", embedder.namespace, dtype=precision) if embedder.stored else None
 
 
 def vector_metadata(embedder, vectors):
@@ -197,6 +202,8 @@ def with_parts(usage, parts):
     """
     bought = sum(part["embedded"] for part in parts)
     spent = {key: usage[key] + sum(part[key] for part in parts) for key in ("embedded", "requests", "tokens")}
+    if "cost" in usage:
+        spent["cost"] = round(usage["cost"] + sum(part.get("cost", 0) for part in parts), 9)
     return {**usage, **spent, "cached": max(usage["cached"] - bought, 0)}
 
 

@@ -46,7 +46,7 @@ def forecast(texts, embedder, *, store=None):
     distinct = list(dict.fromkeys(texts))
     sent, cut = embedder.prepare(distinct)
     sent = list(dict.fromkeys(sent))
-    known = np.zeros(len(sent), bool) if store is None else store._sorted().find(text_keys(sent)) >= 0
+    known = np.zeros(len(sent), bool) if store is None else store.has(text_keys(sent))
     wanted = [text for text, has in zip(sent, known.tolist(), strict=True) if not has]
     return needed(wanted, embedder)._replace(texts=len(texts), distinct=len(sent), cached=int(known.sum()), cut=cut)
 

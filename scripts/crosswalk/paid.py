@@ -19,7 +19,7 @@ class Embedding:
         self.embedder = open_embedder(
             settings, lexical=list(lexical) or None, device=device(job), threads=job.threads, seed=job.params.seed
         )
-        store = open_store(self.embedder, job.config["cache"])
+        store = open_store(self.embedder, job.config["cache"], precision=settings["precision"])
         study = study_of(job.config.get("pathvars", {}).get("results", "results"))
         limit = token_limit(self.embedder.namespace["model"], settings)
         budget = Budget(limit, spent=0 if store is None else store.spent(study))

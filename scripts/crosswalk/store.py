@@ -35,7 +35,7 @@ KEY_BYTES = 16
 KEPT_BYTES = 12  # of a key, in a segment: among 1e9 texts any two are confused with probability 1e-11
 KEPT_LOW = np.uint64(2 ** (8 * KEPT_BYTES - 64) - 1)
 BLOCK_BYTES = 16384  # of vectors under one checksum: a look-up reads little, and the checksums weigh nothing
-LISTINGS = 6  # of a folder that keeps changing, before the last one is taken as it is
+LISTINGS = 16  # of a folder that keeps changing, before the last one is taken as it is
 UNIT = 1e-3  # by how much the length of a vector kept as float16 may differ from 1
 # What opening a damaged file raises.
 UNSOUND = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, pa.ArrowException)
@@ -180,6 +180,10 @@ class Store:
         )
         self._take_in(segment.name, segment)
         return segment.name
+
+    def has(self, keys):
+        """Which of the keys, uint64 (n, 2), have a vector; bool (n,)."""
+        return self._sorted().find(keys) >= 0
 
     def as_read(self, vectors):
         """The vectors, float32 (n, d), as `read` will give them once they are appended."""

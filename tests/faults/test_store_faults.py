@@ -1,6 +1,9 @@
 """What may happen to a store: killed writers, damaged files, many writers at once."""
 
+import contextlib
+import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from crosswalk import store_care
 from crosswalk.errors import UserError
 from crosswalk.store import Store, text_keys
 
@@ -141,7 +145,7 @@ def test_flipped_bit_in_a_key_is_found_on_opening(tmp_path):
     store, names = filled(tmp_path)
     path = store.folder / names[2]
     content = bytearray(path.read_bytes())
-    content[content.index(text_keys(written(2)[0]).tobytes()) + 33] ^= 4
+    content[content.index(text_keys(written(2)[0][:1]).tobytes()[:12]) + 33] ^= 4
     path.unlink()
     path.write_bytes(content)
     again = Store(tmp_path, NAMESPACE)
@@ -187,3 +191,173 @@ def test_failed_write_leaves_nothing_and_says_so(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="No space left"):
         store.append(text_keys(["x"]), np.ones((1, 64), np.float32))
     assert sorted(path.name for path in store.folder.iterdir()) == before
+
+
+@contextlib.contextmanager
+def no_more_than(size):
+    """Let no file grow beyond so many bytes: the write that would fails in the middle, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [0, 100, 4096, 9000])
+def test_disk_that_fills_up_in_mid_write_leaves_the_store_intact(tmp_path, size):
+    store, _ = filled(tmp_path, segments=2)
+    before = {path.name: path.read_bytes() for path in store.folder.iterdir()}
+    texts, vectors = written(7)
+    with no_more_than(size), pytest.raises(UserError, match=r"cannot be written .* Free the disk"):
+        store.append(text_keys(texts), vectors)
+    assert {path.name: path.read_bytes() for path in store.folder.iterdir()} == before
+    assert present(store, 0).all() and not present(store, 7).any()
+    store.append(text_keys(texts), vectors)
+    assert present(Store(tmp_path, NAMESPACE), 7).all()
+
+
+@pytest.mark.parametrize("size", [0, 4096, 20_000])
+def test_disk_that_fills_up_in_mid_compaction_leaves_the_store_intact(tmp_path, size):
+    store, _ = filled(tmp_path, segments=4)
+    before = {path.name: path.read_bytes() for path in store.folder.iterdir()}
+    with no_more_than(size), pytest.raises(UserError, match="Free the disk"):
+        store_care.compact(tmp_path, settled=0)
+    assert {path.name: path.read_bytes() for path in store.folder.iterdir()} == before
+
+
+def test_only_the_rows_under_a_wrong_checksum_are_lost(tmp_path):
+    store = Store(tmp_path, NAMESPACE)
+    vectors = np.random.default_rng(0).standard_normal((1000, 64), dtype=np.float32)
+    texts = [str(i) for i in range(1000)]
+    path = store.folder / store.append(text_keys(texts), vectors)
+    content = bytearray(path.read_bytes())
+    content[content.index(vectors[500].tobytes()) + 9] ^= 16
+    path.unlink()
+    path.write_bytes(content)
+    again = Store(tmp_path, NAMESPACE)
+    out = np.zeros((1000, 64), np.float32)
+    found = again.read(text_keys(texts), out)
+    assert not found[500] and (~found).sum() == 64 and "64 of 1000" in again.bad[path.name]
+    np.testing.assert_array_equal(out[found], vectors[found])
+
+
+def test_damage_never_gives_a_wrong_account_of_what_was_spent(tmp_path):
+    store = Store(tmp_path, NAMESPACE)
+    path = store.folder / store.append(text_keys(written(0)[0]), written(0)[1], tokens=123, study="novels")
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    places = [i for i in range(len(whole)) if whole[i : i + 3] in (b"123", b"nov", b"spe")]
+    for place in places + random.integers(len(whole), size=50).tolist():
+        content = bytearray(whole)
+        content[place] ^= 1 << int(random.integers(8))
+        path.unlink()
+        path.write_bytes(content)
+        again = Store(tmp_path, NAMESPACE)
+        assert again.spent("novels") == (0 if again.bad else 123)
+
+
+# Each writes the same 60 x 40 texts, in an order of its own, whatever the others have done.
+OVERLAPPING = """
+import sys
+import numpy as np
+from crosswalk.store import Store, text_keys
+folder, writer = sys.argv[1], int(sys.argv[2])
+store = Store(folder, {"provider": "test", "model": "toy", "dimensions": 64})
+for seed in np.random.default_rng(writer).permutation(60):
+    texts = [f"{seed} {i}" for i in range(40)]
+    vectors = np.random.default_rng(seed).standard_normal((40, 64), dtype=np.float32)
+    out = np.zeros((40, 64), np.float32)
+    if seed % 3 == 0:
+        store.refresh()
+    found = store.read(text_keys(texts), out)
+    assert np.array_equal(out[found], vectors[found]) and not store.bad, store.bad
+    store.append(text_keys(texts), vectors, tokens=40, study=str(writer))
+assert not store.bad and store.spent(str(writer)) == 2400, (store.bad, store.spent(str(writer)))
+"""
+
+COMPACTOR = """
+import sys
+from crosswalk import store_care
+print("at work", flush=True)
+while True:
+    store_care.compact(sys.argv[1], vectors=int(sys.argv[2]), settled=0)
+    print("done", flush=True)
+"""
+
+
+def started(code, *arguments, **options):
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=environment, text=True, **options)
+
+
+def test_writers_of_the_same_texts_and_a_compactor_do_not_disturb_one_another(tmp_path):
+    compactor = started(COMPACTOR, tmp_path, 1000, stdout=subprocess.DEVNULL)
+    try:
+        writers = [started(OVERLAPPING, tmp_path, number) for number in range(4)]
+        assert [process.wait() for process in writers] == [0] * 4
+        assert compactor.poll() is None
+    finally:
+        compactor.kill()
+        compactor.wait()
+    store_care.compact(tmp_path, vectors=1000, settled=0)
+    store = Store(tmp_path, NAMESPACE)
+    assert all(present(store, seed).all() for seed in range(60)) and len(store) == 2400 and not store.bad
+    assert [store.spent(str(number)) for number in range(4)] == [2400] * 4
+    found = store_care.verify(tmp_path)
+    assert not found.damage and found.files < 40
+
+
+@pytest.mark.slow
+def test_compactor_survives_kill(tmp_path):
+    """Killed ten times at random moments, each time among the same texts anew and an open reader."""
+    random = np.random.default_rng(0)
+    reader, moments = Store(tmp_path, NAMESPACE), []
+    for turn in range(10):
+        store = Store(tmp_path, NAMESPACE)
+        for seed in range(turn * 30, turn * 30 + 60):  # half of them for the second time
+            texts, vectors = written(seed)
+            store.append(text_keys(texts), vectors, tokens=seed, study=f"study {seed % 2}")
+        paid = [store.spent(f"study {number}") for number in range(2)]
+        compactor = started(COMPACTOR, tmp_path, 800, stdout=subprocess.PIPE)
+        assert compactor.stdout.readline() == "at work\n"
+        time.sleep(random.uniform(0, 0.1))
+        compactor.kill()
+        moments.append(compactor.communicate()[0].count("done"))
+        for one in (reader, store, Store(tmp_path, NAMESPACE)):
+            one.refresh()
+            assert all(present(one, seed).all() for seed in range(turn * 30 + 60)) and not one.bad
+            assert [one.spent(f"study {number}") for number in range(2)] == paid
+        assert not store_care.verify(tmp_path).damage
+    assert 0 in moments  # the kill came in the middle at least once
+    store_care.compact(tmp_path, vectors=800, settled=0)
+    assert [Store(tmp_path, NAMESPACE).spent(f"study {number}") for number in range(2)] == paid
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_compaction_that_stops_at_any_step_loses_nothing(tmp_path, monkeypatch, step):
+    """Every change of the folder is a step; the process ends before the one of that number."""
+    store, _ = filled(tmp_path, segments=4)
+    store.append(text_keys(written(1)[0]), written(2)[1], tokens=5)  # never to be handed out
+    left, real = [step], {name: getattr(Path, name) for name in ("replace", "unlink")}
+
+    def counted(name):
+        def change(*arguments, **options):
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return real[name](*arguments, **options)
+
+        return change
+
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        for name in real:
+            patch.setattr(Path, name, counted(name))
+        store_care.compact(tmp_path, settled=0)
+    for turn in range(2):
+        for reader in (store, Store(tmp_path, NAMESPACE)):
+            reader.refresh()
+            assert all(present(reader, seed).all() for seed in range(4)) and reader.spent() == 5 and not reader.bad
+        if turn == 0:
+            store_care.compact(tmp_path, settled=0)
+    assert len(list(store.folder.glob("*.arrow"))) == 1
+    assert json.loads((store.folder / "namespace.json").read_text()) == NAMESPACE

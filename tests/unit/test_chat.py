@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from crosswalk.budget import Budget, BudgetReached
 from crosswalk.chat import WRONG, Chat
 from crosswalk.errors import UserError
 from servers import ChatService, FakeTime, said
@@ -197,3 +198,18 @@ def test_neither_key_nor_question_is_in_a_file_and_the_key_in_no_log(service, ch
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
     assert not [path for path in files if path != written and b"private" in path.read_bytes()]
     assert KEY not in "".join(capfd.readouterr()) + str(raised.value) + json.dumps(chat.usage)
+
+
+def test_a_budget_counts_answers_of_former_runs_and_ends_before_it_is_crossed(service, tmp_path):
+    def opened(limit):
+        budget = Budget(limit, at="relate.a_b.interpreter.budget")
+        return Chat(model="toy-model", base_url=service.url, cache=tmp_path, budget=budget)
+
+    first = opened(10_000)
+    ask(first)
+    assert len(service.requests) == 1
+    later = opened(1300)
+    assert ask(later).answer == {"word": "yes"} and len(service.requests) == 1  # of 110 tokens, from the memory
+    with pytest.raises(BudgetReached, match=r"interpreter\.budget: 110 of 1,300 tokens are spent"):
+        later.ask("Answer.", "another question " * 20, name="form", schema=SCHEMA)
+    assert len(service.requests) == 1

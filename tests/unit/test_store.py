@@ -242,13 +242,11 @@ def test_segment_says_what_it_cost_and_for_whom(tmp_path):
     assert json.loads(about[b"spent"]) == {"novels": 5} and about[b"tokens"] == b"5"
 
 
-@pytest.mark.parametrize(("width", "dtype", "most"), [(384, "float32", 1.01), (1536, "float32", 1.01)])
-def test_file_is_hardly_larger_than_its_vectors(tmp_path, width, dtype, most):
-    store = Store(tmp_path, {"model": "text-embedding-3-small", "dimensions": width}, dtype=dtype)
-    name = store.append(
-        text_keys(map(str, range(1000))), unit(1000, width), tokens=300_000, study="a study with a name"
-    )
-    assert (store.folder / name).stat().st_size <= most * 1000 * width * 4
+@pytest.mark.parametrize("width", [384, 1536])
+def test_file_is_hardly_larger_than_its_vectors(tmp_path, width):
+    store, texts = Store(tmp_path, {"model": "text-embedding-3-small", "dimensions": width}), map(str, range(1000))
+    name = store.append(text_keys(texts), unit(1000, width), tokens=300_000, study="a study with a name")
+    assert (store.folder / name).stat().st_size <= 1.01 * 1000 * width * 4
 
 
 def test_float16_and_float32_lie_side_by_side(tmp_path):
