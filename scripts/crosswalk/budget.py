@@ -44,9 +44,14 @@ class Budget:
 
 
 def price_of(model, settings):
-    """US dollars, or what the config counts in, for a million tokens; None if nobody said. settings: with `price`."""
-    own = settings.get("price")
-    return own if own is not None else PRICES.get(model)
+    """US dollars, or what the config counts in, for a million tokens; None if nobody said.
+
+    settings: with `price`, which is what is paid, and `mode`: what is published is halved for batches.
+    """
+    if settings.get("price") is not None:
+        return settings["price"]
+    share = 0.5 if settings.get("mode") == "batch" else 1
+    return PRICES[model] * share if model in PRICES else None
 
 
 def token_limit(model, settings):

@@ -80,7 +80,8 @@ def embed(texts, embedder, *, store=None, budget=None, study=""):
     Each distinct text, as it is sent, that the store lacks is embedded once. What is answered is in the store before
     more than the embedder's own number of requests are under way, so an interruption costs at most these.
     Returns a Result; usage has texts, distinct, cached, embedded, requests, tokens, cut (distinct texts of which the
-    model sees only the beginning), cost where the embedder knows a price, and seconds. Raises UserError for an empty text, or as the embedder does.
+    model sees only the beginning), cost where the embedder knows a price, and seconds. Raises UserError for an empty
+    text, or as the embedder does.
     """
     began = time.perf_counter()
     texts = list(texts)
@@ -143,12 +144,12 @@ def sound_rows(vectors, *, dimensions=None):
         return (vectors / norms[:, None]).astype(np.float32), faults
 
 
-def open_embedder(settings, *, lexical=None, device="cpu", threads=1, seed=0, asking=True):
+def open_embedder(settings, *, lexical=None, device="cpu", threads=1, seed=0, cache=None, asking=True):
     """The embedder that the config asks for, ready to work; what it lacks is said now, before any text is read.
 
     settings: the config's `embedding`; lexical: for `tfidf`, paths of the fitted model and its vocabulary;
-    device: "cpu" or "cuda", for `local`; threads: of `local`; seed: of `hashing`; asking: whether it will be asked, for
-    which a service needs a key, or only what it would take.
+    device: "cpu" or "cuda", for `local`; threads: of `local`; seed: of `hashing`; cache: folder that remembers batches,
+    for `mode: batch`; asking: whether it will be asked, for which a service needs a key, or only what it would take.
     Raises UserError if the model, its weights or its key are missing.
     """
     provider = settings.get("provider", "local")
@@ -157,9 +158,9 @@ def open_embedder(settings, *, lexical=None, device="cpu", threads=1, seed=0, as
     if provider == "openai":
         from crosswalk.openai_client import OpenAIEmbedder
 
-        keys = ("base_url", "organization", "batch", "limits", "price")
+        keys = ("base_url", "organization", "batch", "limits", "price", "mode")
         service = {key: settings[key] for key in keys if settings.get(key) is not None}
-        embedder = OpenAIEmbedder(model=model, dimensions=dimensions, **service)
+        embedder = OpenAIEmbedder(model=model, dimensions=dimensions, cache=cache, **service)
         if asking:
             embedder.open()
         return embedder
@@ -212,6 +213,8 @@ def _known_or_new(texts, embedder, store, budget, study):
     width = embedder.dimensions if store is None else store.dimensions
     out = np.empty((len(texts), width or 0), np.float32)
     known = store.read(keys, out) if store is not None and width else np.zeros(len(texts), bool)
+    if hasattr(embedder, "kept"):
+        embedder.kept([texts[i] for i in np.flatnonzero(known)])
     new = np.flatnonzero(~known)
     wanted = [texts[i] for i in new]
     usage = {"cached": int(known.sum()), "embedded": len(new), "requests": 0, "tokens": 0}

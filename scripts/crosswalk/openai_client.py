@@ -4,19 +4,18 @@ The official client sends the request; it accepts a missing row, a shuffled orde
 the body is read and verified here. The key is read from the environment and never leaves the request's header.
 """
 
-import base64
-import binascii
 import logging
 from functools import cached_property
+from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from crosswalk.budget import Budget, price_of
 from crosswalk.credentials import DEFAULT_URL, service_address
-from crosswalk.embedding import Answer, sound_rows
+from crosswalk.embedding import Answer
+from crosswalk.embedding_body import read_vectors
 from crosswalk.forecast import needed
-from crosswalk.service import WRONG, Refused, Service, WrongAnswer, check_model
+from crosswalk.service import WRONG, Refused, Service, WrongAnswer
 from crosswalk.token_counts import Counter
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,8 @@ class OpenAIEmbedder:
 
     model: its name there; dimensions: length to ask for, None for the model's own; base_url: of the service (default:
     the variable OPENAI_BASE_URL, then OpenAI's); organization: that pays; batch: dict of the limits of a request;
-    limits: see `service.Service`; price: of a million tokens (default: as OpenAI publishes it).
+    limits: see `service.Service`; price: of a million tokens (default: as OpenAI publishes it); mode: "online",
+    or "batch" for the Batch API, at half the price; cache: folder whose `batches` remembers those under way.
     Attributes: counter, of tokens; price, None if unknown; minute: dict of the limits a minute that are set.
     Raises UserError if the address carries a password, and before any request if OPENAI_API_KEY is not set.
     """
@@ -39,11 +39,15 @@ class OpenAIEmbedder:
     stored = True
 
     def __init__(
-        self, *, model, dimensions=None, base_url=None, organization=None, batch=None, limits=None, price=None
-    ):
+        self, *, model, dimensions=None, base_url=None, organization=None, batch=None, limits=None, price=None,
+        mode="online", cache=None,
+    ):  # fmt: skip
         self._given = {"model": model, "base_url": base_url, "organization": organization, "limits": limits}
         self.url = service_address(base_url, at="embedding")
-        self.model, self.price = model, price_of(model, {"price": price})
+        self.model, self.price = model, price_of(model, {"price": price, "mode": mode})
+        self._batches = None
+        if mode == "batch":
+            self._batches = Path(cache or "cache") / "batches"
         self.minute = {kind: (limits or {}).get(kind) for kind in ("requests_per_minute", "tokens_per_minute")}
         self.counter = Counter(model)
         self.limits = {**LIMITS, **(batch or {})}
@@ -61,9 +65,29 @@ class OpenAIEmbedder:
     def _service(self):
         return Service("embeddings", at="embedding", instead="local", **self._given)
 
+    @cached_property
+    def _by_batches(self):
+        from crosswalk.batch_api import BatchAPI  # only where it is asked for
+
+        given = {key: self._given[key] for key in ("model", "base_url", "organization")}
+        patience = (self._given["limits"] or {}).get("patience")
+        return BatchAPI(
+            **given,
+            folder=self._batches,
+            dimensions=self._asked,
+            width=self.dimensions,
+            limits={**self.limits, "patience": patience},
+            sizes=lambda texts: self.counter.count(texts).tolist(),
+        )
+
+    def kept(self, texts):
+        """Take note that the vectors of these texts are in the store: no batch need answer them."""
+        if self._batches is not None:
+            self._by_batches.forget(texts)
+
     def open(self):
         """Look for the key now. Raises UserError without one."""
-        self._service  # noqa: B018
+        self._service if self._batches is None else self._by_batches  # noqa: B018
 
     def prepare(self, texts):
         """The texts cut to the longest that the model reads, and how many were cut.
@@ -113,6 +137,9 @@ class OpenAIEmbedder:
         tokens, refused = self.counter.count(texts), []
         if len(texts):
             log.info("%s", needed(texts, self, tokens))
+        if self._batches is not None:
+            yield from self._by_batches.answers(texts, budget=budget)
+            return
 
         async def work(rows, put):
             await self._embed(rows, texts, tokens, budget, refused, put)
@@ -162,20 +189,11 @@ class OpenAIEmbedder:
         more = {"dimensions": self._asked} if self._asked else {}
         response = await self._service.client.embeddings.with_raw_response.create(model=self.model, input=texts, **more)
         self._service.heard(response.headers)
-        try:
-            answer = msgspec.json.decode(response.http_response.content, type=_Body)
-        except msgspec.MsgspecError as error:
-            raise ValueError(f"not the JSON of an embeddings answer ({error})") from None
-        billed.append(answer.usage.total_tokens if answer.usage else 0)
-        check_model(self.model, answer.model)
-        if len(answer.data) != len(texts):
-            raise ValueError(f"{len(answer.data)} vectors for {len(texts)} texts")
-        if sorted(row.index for row in answer.data) != list(range(len(texts))):
-            raise ValueError("its indices are not those of the texts, each once")
-        rows = [_numbers(row.embedding) for row in sorted(answer.data, key=lambda row: row.index)]
-        if len({len(row) for row in rows}) > 1:
-            raise ValueError("vectors of different dimensions")
-        return sound_rows(np.stack(rows), dimensions=self.dimensions)
+        raw = response.http_response.content
+        vectors, faults, _ = read_vectors(
+            raw, count=len(texts), model=self.model, dimensions=self.dimensions, billed=billed
+        )
+        return vectors, faults
 
     def _named(self, refused, texts):
         """The error that names texts that are refused."""
@@ -189,28 +207,3 @@ class OpenAIEmbedder:
 
 def _beginning(text):
     return repr(text if len(text) <= BEGINNING else text[:BEGINNING] + "...")
-
-
-class _Row(msgspec.Struct):
-    index: int
-    embedding: str | list[float]
-
-
-class _Usage(msgspec.Struct):
-    total_tokens: int = 0
-
-
-class _Body(msgspec.Struct):
-    data: list[_Row]
-    model: str | None = None
-    usage: _Usage | None = None
-
-
-def _numbers(embedding):
-    """A vector from base64 of little-endian float32, or from a list for services that know no base64."""
-    if isinstance(embedding, list):
-        return np.asarray(embedding, np.float32)
-    try:
-        return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4")
-    except (binascii.Error, ValueError) as error:
-        raise ValueError(f"a vector that is not base64 of float32 ({error})") from None

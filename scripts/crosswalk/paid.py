@@ -17,7 +17,12 @@ class Embedding:
     def __init__(self, job, collection, *, lexical):
         settings = embedding_of(job.config, collection)
         self.embedder = open_embedder(
-            settings, lexical=list(lexical) or None, device=device(job), threads=job.threads, seed=job.params.seed
+            settings,
+            lexical=list(lexical) or None,
+            device=device(job),
+            threads=job.threads,
+            seed=job.params.seed,
+            cache=job.config["cache"],
         )
         store = open_store(self.embedder, job.config["cache"], precision=settings["precision"])
         study = study_of(job.config.get("pathvars", {}).get("results", "results"))

@@ -33,6 +33,7 @@ def test_without_a_limit_nothing_stops():
         ({"budget": {"tokens": 500}}, 500),
         ({"budget": {"money": 1}}, 50_000_000),
         ({"budget": {"money": 1, "tokens": 500}}, 500),
+        ({"budget": {"money": 1}, "mode": "batch"}, 100_000_000),
         ({"budget": {"money": 0}}, 0),
         ({"budget": {"money": 3}, "price": 2}, 1_500_000),
         ({"budget": {"money": 3}, "price": 0}, math.inf),
