@@ -11,6 +11,7 @@ import pytest
 from batch_server import BatchService, answered, refused, unreached
 from crosswalk.batch_api import BatchAPI
 from crosswalk.budget import Budget, BudgetReached
+from crosswalk.embedding import embed, open_embedder, open_store
 from crosswalk.errors import UserError
 from servers import WIDTH, good, vector
 
@@ -548,3 +549,24 @@ def test_key_is_in_no_journal_log_or_error(service, tmp_path, capfd):
     planted = [copy, *(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()), *service.heard]
     assert not [found for found in planted if KEY.encode() in found]
     assert KEY not in "".join(capfd.readouterr()) and not any(KEY in str(error) for error in errors)
+
+
+def test_a_config_that_asks_for_batches_gets_them_and_buys_nothing_twice(service, tmp_path):
+    settings = {
+        "provider": "openai", "mode": "batch", "model": "toy-model", "dimensions": WIDTH, "base_url": service.url,
+        "batch": {"texts": 5}, "price": 4,
+    }  # fmt: skip
+    embedder = open_embedder(settings, cache=tmp_path)
+    store = open_store(embedder, tmp_path)
+    vectors, usage = embed([*TEXTS, TEXTS[0]], embedder, store=store)
+    np.testing.assert_allclose(vectors, [vector(text) for text in [*TEXTS, TEXTS[0]]], atol=1e-6)
+    assert usage["embedded"] == len(TEXTS) and usage["cost"] == pytest.approx(4 * usage["tokens"] / 1e6)
+    assert service.asked["create"] == 1 and not journals(tmp_path)
+    again = embed(TEXTS, open_embedder(settings, cache=tmp_path), store=open_store(embedder, tmp_path))
+    assert again.usage["cached"] == len(TEXTS) and service.asked["create"] == 1
+
+
+def test_batches_need_the_key_at_once(service, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(UserError, match="OPENAI_API_KEY"):
+        open_embedder({"provider": "openai", "mode": "batch", "base_url": service.url}, cache=tmp_path)
