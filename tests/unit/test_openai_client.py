@@ -262,10 +262,14 @@ def test_requests_are_under_way_together_and_no_more_than_allowed(service):
 
 
 def test_what_is_on_its_way_when_one_fails_is_kept(service, tmp_path):
+    together = threading.Barrier(4, timeout=20)
+
     def answer(request):
+        if request["input"] != ["text 0"]:
+            together.wait()
         if request["input"] == ["text 3"]:
             return failure(429, "You exceeded your quota", "insufficient_quota")
-        time.sleep(0.2 if request["input"] != ["text 0"] else 0)
+        time.sleep(0.3 if request["input"] != ["text 0"] else 0)
         return good(request)
 
     service.answer = answer
