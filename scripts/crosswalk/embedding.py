@@ -218,13 +218,16 @@ def _known_or_new(texts, embedder, store, budget, study):
     new = np.flatnonzero(~known)
     wanted = [texts[i] for i in new]
     usage = {"cached": int(known.sum()), "embedded": len(new), "requests": 0, "tokens": 0}
+    owed = 0  # tokens of answers that nothing is kept of, recorded with the next
     with tqdm(total=len(wanted), desc="embedding", unit="text", disable=None) as bar:
         for part, answer in embedder.answers(wanted, budget=budget):
             if not out.shape[1]:
                 out = np.empty((len(texts), answer.vectors.shape[1]), np.float32)
             out[new[part]] = answer.vectors
+            owed += answer.tokens
             if store is not None and len(part):
-                store.append(keys[new[part]], answer.vectors, tokens=answer.tokens, study=study)
+                store.append(keys[new[part]], answer.vectors, tokens=owed, study=study)
+                owed = 0
             usage["requests"] += answer.requests
             usage["tokens"] += answer.tokens
             bar.update(len(answer.vectors))

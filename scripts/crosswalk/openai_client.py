@@ -15,13 +15,15 @@ from crosswalk.credentials import DEFAULT_URL, service_address
 from crosswalk.embedding import Answer
 from crosswalk.embedding_body import read_vectors
 from crosswalk.forecast import needed
-from crosswalk.service import WRONG, Refused, Service, WrongAnswer
+from crosswalk.service import WRONG, Refused, Service
 from crosswalk.token_counts import Counter
 
 log = logging.getLogger(__name__)
 
 OWN_DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
 LIMITS = {"texts": 2048, "tokens": 300_000, "text_tokens": 8191}
+HOPELESS = 20  # texts refused and none answered, after which no more is asked
+HARMLESS = "text"  # that no service refuses
 SHOWN, BEGINNING = 3, 60  # texts in a message, and characters of each
 
 
@@ -51,7 +53,8 @@ class OpenAIEmbedder:
         self.minute = {kind: (limits or {}).get(kind) for kind in ("requests_per_minute", "tokens_per_minute")}
         self.counter = Counter(model)
         self.limits = {**LIMITS, **(batch or {})}
-        self._asked, self._any = dimensions, False
+        self._asked, self._share = dimensions, 1.0
+        self._any, self._tried = False, False  # whether any text was answered; whether a harmless one was asked
         self.dimensions = dimensions or (OWN_DIMENSIONS.get(model) if self.url == DEFAULT_URL else None)
         self.namespace = {
             "provider": "openai",
@@ -158,7 +161,7 @@ class OpenAIEmbedder:
             budget.reserve(reserved)
             try:
                 (vectors, faults), requests = await self._service.call(
-                    lambda own=own, billed=billed: self._ask(own, billed), tokens=reserved
+                    lambda own=own, billed=billed: self._ask(own, billed), tokens=self._expected(reserved)
                 )
             except Refused as error:
                 if len(part) > 1:
@@ -166,11 +169,17 @@ class OpenAIEmbedder:
                     continue
                 refused.append((int(part[0]), str(error)))
                 if len(refused) > 1 and not self._any:
-                    raise  # refused whatever it holds
+                    if not self._tried:  # are these texts refused, or whatever is asked?
+                        self._tried = True
+                        await self._service.call(lambda: self._ask([HARMLESS], []), tokens=1)
+                    if len(refused) >= HOPELESS:
+                        raise self._named(refused, texts) from None
                 continue
             finally:
                 budget.settle(reserved, sum(billed))
             self._any = True
+            if not self.counter.exact and billed[-1]:
+                self._share = max(billed[-1] / reserved, 0.9 * self._share)
             self.dimensions = vectors.shape[1]
             sound = np.array([fault is None for fault in faults], bool)
             put((part[sound], Answer(vectors[sound], tokens=sum(billed), requests=requests)))
@@ -181,8 +190,13 @@ class OpenAIEmbedder:
                     said = (
                         f"gave up after {attempt} tries for {_beginning(own[bad])}, the last one with a wrong answer: "
                     )
-                    raise self._service.error(said + faults[bad], WrongAnswer)
+                    refused += [(int(row), said + faults[bad]) for row in part[~sound]]
+                    continue
                 waiting.append((part[~sound], attempt + 1))
+
+    def _expected(self, bound):
+        """The tokens that a request will take, for pacing: of a bound, the share that was billed before, and some."""
+        return bound if self.counter.exact else min(bound, int(1.05 * self._share * bound) + 1)
 
     async def _ask(self, texts, billed):
         """Unit vectors of the texts and what is wrong with each, None for nothing; tokens are added to `billed`."""

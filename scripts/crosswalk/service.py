@@ -176,9 +176,10 @@ class Service:
                 raise self.error(
                     f"gave up after {attempt} tries in {failing:.0f} s, the last one with {fault}"
                 ) from None
-            wait = min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT) * random.uniform(0.5, 1)
+            wait = min(FIRST_WAIT * 2 ** min(attempt - 1, 20), LONGEST_WAIT) * random.uniform(0.5, 1)
             if asked is not None:
-                wait = asked + random.uniform(0, min(1.0, asked / 10))
+                # No wait at all, as a clock that is behind ours makes of a date, would be too little.
+                wait = max(wait, asked + random.uniform(0, min(1.0, asked / 10)))
             log.warning("%s, try %d: %s; again in %.1f s", self.url, attempt, self._safe(fault), wait)
             if busy:
                 self._pacer.refused()

@@ -230,10 +230,14 @@ def test_one_bad_text_in_a_thousand_is_found_and_named_and_all_others_are_kept(s
 
 def test_a_service_that_refuses_everything_is_not_asked_for_every_text(service, tmp_path):
     texts = [f"text {i}" for i in range(1000)]
-    service.answer = refusing(texts)
-    with pytest.raises(UserError, match=r"HTTP 400: this text is not to its taste"):
+    service.answer = lambda request: failure(400, "nothing is to its taste")
+    with pytest.raises(UserError, match=r"HTTP 400: nothing is to its taste"):
         embed(texts, client(service))
-    assert len(service.requests) < 30
+    assert len(service.requests) < 20
+    service.answer, service.requests = refusing(texts), []
+    with pytest.raises(UserError, match=r"20 of 1000 texts are refused.*HTTP 400: this text is not to its taste"):
+        embed(texts, client(service))
+    assert len(service.requests) < 80
 
 
 def test_a_bad_key_costs_one_request_whatever_could_be_in_flight(service):
