@@ -132,7 +132,7 @@ def best(found):
 def print_speed():
     print(f"\nAnswers after {LATENCY * 1000:.0f} ms, {CONCURRENCY} requests under way, with a store; target 90 %")
     print(f"{'texts a request':24}{'texts a second':>18}{'possible':>12}{'share':>9}{'CPU of client':>16}")
-    for batch, count in ((20, 8_000), (50, 20_000), (100, 40_000)):
+    for batch, count in ((20, 16_000), (50, 40_000), (100, 80_000)):
         with apart(width=WIDTH, latency=LATENCY, keep=False) as server, tempfile.TemporaryDirectory() as cache:
             found = child("run", server.url, cache, [count, 200], batch=batch)
         speed, possible = count / found["seconds"], batch * CONCURRENCY / LATENCY
