@@ -368,7 +368,7 @@ def test_an_interrupted_write_leaves_no_file(study, monkeypatch):
         append(writer, table)
 
     monkeypatch.setattr(suggestions.Writer, "append", failing)
-    monkeypatch.setattr("crosswalk.recommend_study.BATCH", 50)
+    monkeypatch.setattr("crosswalk.recommender.BATCH", 50)
     out = {"suggestions": "suggestions.csv", "parquet": "suggestions.parquet"}
     before = {path.name for path in study.path().iterdir()}
     with pytest.raises(KeyboardInterrupt):
