@@ -23,12 +23,16 @@ class Forecast(NamedTuple):
     price: float | None
     minutes: float | None
 
+    @property
+    def new(self):
+        """Texts that are to be embedded."""
+        return self.distinct - self.cached
+
     def __str__(self):
-        to_buy = self.distinct - self.cached
         parts = [f"{self.texts:,} texts, {self.texts - self.distinct:,} of them copies, {self.cached:,} in the cache"]
-        if to_buy:
+        if self.new:
             how = "" if self.exact else "at most "
-            parts.append(f"{to_buy:,} to embed in {self.requests:,} requests, {how}{self.tokens:,} tokens")
+            parts.append(f"{self.new:,} to embed in {self.requests:,} requests, {how}{self.tokens:,} tokens")
             if self.price is not None:
                 parts.append(f"{how}{self.price:,.4f} US$")
             if self.minutes is not None:

@@ -40,6 +40,7 @@ def test_an_estimate_needs_no_key_sends_nothing_and_is_what_is_then_billed(tmp_p
         assert not service.requests
         assert "items, by openai (toy, 16 dimensions" in told
         assert f"{ITEMS} texts, 0 of them copies, 0 in the cache; {ITEMS} to embed in 1 requests" in told
+        assert f"in all at most {ITEMS * 3} texts to embed" in told
         assert "US$" in told and "minutes at the set limits" in told
         project.run("--", "results/study/embeddings/items.arrow", environment=KEY)
         assert f"{ITEMS} in the cache; nothing to embed" in project.run("--", "estimate", environment=OPEN)
