@@ -93,7 +93,7 @@ def embed(texts, embedder, *, store=None, budget=None, study=""):
     rows = {text: row for row, text in enumerate(dict.fromkeys(sent))}  # texts that differ only past the cut share one
     row_of = {text: rows[short] for text, short in zip(distinct, sent, strict=True)}
     inverse = np.fromiter((row_of[text] for text in texts), np.int64, len(texts))
-    vectors, usage = _known_or_new(list(rows), embedder, store, budget, study)
+    vectors, usage = _known_or_new(list(rows), embedder, store, budget, study, total=len(texts))
     usage = {"texts": len(texts), "distinct": len(rows), "cut": cut, **usage}
     if getattr(embedder, "price", None) is not None:
         usage["cost"] = round(usage["tokens"] * embedder.price / MILLION, 9)
@@ -208,7 +208,7 @@ def with_parts(usage, parts):
     return {**usage, **spent, "cached": max(usage["cached"] - bought, 0)}
 
 
-def _known_or_new(texts, embedder, store, budget, study):
+def _known_or_new(texts, embedder, store, budget, study, *, total):
     keys = text_keys(texts)
     width = embedder.dimensions if store is None else store.dimensions
     out = np.empty((len(texts), width or 0), np.float32)
@@ -217,6 +217,9 @@ def _known_or_new(texts, embedder, store, budget, study):
         embedder.kept([texts[i] for i in np.flatnonzero(known)])
     new = np.flatnonzero(~known)
     wanted = [texts[i] for i in new]
+    if wanted:
+        copies, cached = total - len(texts), len(texts) - len(wanted)
+        log.info("%d texts, %d of them copies, %d in the cache; %d to embed", total, copies, cached, len(wanted))
     usage = {"cached": int(known.sum()), "embedded": len(new), "requests": 0, "tokens": 0}
     owed = 0  # tokens of answers that nothing is kept of, recorded with the next
     with tqdm(total=len(wanted), desc="embedding", unit="text", disable=None) as bar:

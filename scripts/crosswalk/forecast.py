@@ -29,16 +29,17 @@ class Forecast(NamedTuple):
         return self.distinct - self.cached
 
     def __str__(self):
-        parts = [f"{self.texts:,} texts, {self.texts - self.distinct:,} of them copies, {self.cached:,} in the cache"]
-        if self.new:
-            how = "" if self.exact else "at most "
-            parts.append(f"{self.new:,} to embed in {self.requests:,} requests, {how}{self.tokens:,} tokens")
-            if self.price is not None:
-                parts.append(f"{how}{self.price:,.4f} US$")
-            if self.minutes is not None:
-                parts.append(f"{how}{self.minutes:,.1f} minutes at the set limits")
-        else:
-            parts.append("nothing to embed")
+        told = f"{self.texts:,} texts, {self.texts - self.distinct:,} of them copies, {self.cached:,} in the cache"
+        return f"{told}; {f'{self.new:,} to embed in {self.bill()}' if self.new else 'nothing to embed'}"
+
+    def bill(self):
+        """What the service will be asked for, in words."""
+        how = "" if self.exact else "at most "
+        parts = [f"{self.requests:,} requests, {how}{self.tokens:,} tokens"]
+        if self.price is not None:
+            parts.append(f"{how}{self.price:,.4f} US$")
+        if self.minutes is not None:
+            parts.append(f"{how}{self.minutes:,.1f} minutes at the set limits")
         return "; ".join(parts)
 
 

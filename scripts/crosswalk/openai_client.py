@@ -139,7 +139,7 @@ class OpenAIEmbedder:
         budget = Budget() if budget is None else budget
         tokens, refused = self.counter.count(texts), []
         if len(texts):
-            log.info("%s", needed(texts, self, tokens))
+            log.info("%s", needed(texts, self, tokens).bill())
         if self._batches is not None:
             yield from self._by_batches.answers(texts, budget=budget)
             return

@@ -57,4 +57,7 @@ def test_the_known_tokeniser_counts_what_is_billed(service):
 def test_every_embedding_says_first_what_it_will_take(service, caplog):
     with caplog.at_level(logging.INFO):
         embed(TEXTS, client(service))
-    assert caplog.messages[0].endswith("4 to embed in 1 requests, at most 15 tokens")
+    assert caplog.messages[:2] == [
+        "10 texts, 6 of them copies, 0 in the cache; 4 to embed",
+        "1 requests, at most 15 tokens",
+    ]
