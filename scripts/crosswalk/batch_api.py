@@ -29,7 +29,7 @@ from crosswalk.credentials import KEY_VARIABLE, service_address, service_key
 from crosswalk.embedding import Answer
 from crosswalk.embedding_body import read_vectors
 from crosswalk.errors import UserError
-from crosswalk.service import HOPELESS
+from crosswalk.service import HOPELESS, PASSING, said_by
 from crosswalk.store import text_keys
 
 log = logging.getLogger(__name__)
@@ -437,7 +437,7 @@ class BatchAPI:
 
     def _judge(self, error):
         """Seconds that the service asks to wait, or None, and the fault; raises UserError if waiting is vain."""
-        status, said = error.status_code, _said(error)
+        status, said = error.status_code, said_by(error)
         hopeless = HOPELESS.get(error.code) or HOPELESS.get(error.type)
         if hopeless:
             raise self._error(hopeless) from None
@@ -453,7 +453,7 @@ class BatchAPI:
             ) from None
         if status == 404:
             raise _Absent
-        if status not in (408, 409, 425, 429) and status < 500:
+        if status not in PASSING and status < 500:
             raise self._error(f"the request is refused (HTTP {status}: {said}).") from None
         with contextlib.suppress(TypeError, ValueError):
             return max(0.0, float(error.response.headers.get("retry-after"))), f"HTTP {status}: {said}"
@@ -481,8 +481,3 @@ def _sure(answer, field="id"):
     if isinstance(answer, str) or getattr(answer, field, None) is None:
         raise ValueError(f"no {field!r} in it")
     return answer
-
-
-def _said(error):
-    text = error.body.get("message") if isinstance(error.body, dict) else None
-    return " ".join(str(text or error.message).split())[:300]

@@ -2,18 +2,19 @@
 
 import contextlib
 import fcntl
+import functools
 import logging
-import os
 import tempfile
 
 import msgspec
 
-from crosswalk import files
+from crosswalk import files, store
 from crosswalk.errors import UserError
 
 log = logging.getLogger(__name__)
 
 HEX = 32  # characters of a text's key in a journal
+mendable = functools.partial(store.mendable, what="the journal of batches")
 
 
 class Journal(msgspec.Struct):
@@ -81,11 +82,7 @@ class Journals:
         with mendable(self.folder):
             with files.atomic(self.path(journal)) as file:
                 file.write(msgspec.json.encode(journal))
-            handle = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            store.sync_folder(self.folder)
 
     def remove(self, journal):
         with mendable(self.folder):
@@ -121,17 +118,6 @@ class Journals:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 file = stack.enter_context(tempfile.TemporaryFile(dir=self.folder))
             yield file
-
-
-@contextlib.contextmanager
-def mendable(folder):
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{folder}: the journal of batches cannot be written ({error.strerror or error}). "
-            "Free the disk or point the config key `cache` at a folder you may write to."
-        ) from error
 
 
 def split(keys):

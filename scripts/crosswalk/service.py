@@ -208,7 +208,7 @@ class Service:
             return None, f"no answer within {self.limits['timeout']:g} s"
         if isinstance(error, openai.APIConnectionError):
             return None, f"no connection ({error.__cause__ or error})"
-        status, said = error.status_code, _said(error)
+        status, said = error.status_code, said_by(error)
         if error.code in HOPELESS or error.type in HOPELESS:
             raise self.error(HOPELESS.get(error.code) or HOPELESS[error.type]) from None
         if status in (401, 403):
@@ -243,7 +243,8 @@ def check_model(asked, answered):
         raise ValueError(f"the model {answered!r} answered instead of {asked!r}")
 
 
-def _said(error):
+def said_by(error):
+    """What the service says in an error, in one line of at most 300 characters."""
     text = error.body.get("message") if isinstance(error.body, dict) else None
     return " ".join(str(text or error.message).split())[:300]
 

@@ -425,12 +425,12 @@ def sync_folder(folder):
 
 
 @contextlib.contextmanager
-def mendable(folder):
-    """Say what the user can do about a folder of the store that cannot be written."""
+def mendable(folder, what="the store of embeddings"):
+    """Say what the user can do about a folder that cannot be written; what: it holds."""
     try:
         yield
     except OSError as error:
         raise UserError(
-            f"{folder}: the store of embeddings cannot be written ({error.strerror or error}). "
+            f"{folder}: {what} cannot be written ({error.strerror or error}). "
             "Free the disk or point the config key `cache` at a folder you may write to."
         ) from error
