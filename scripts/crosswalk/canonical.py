@@ -92,7 +92,9 @@ def canonical_axes(
 
     order = np.argsort(-found.r, kind="stable")
     u, v = found.u[:, order], found.v[:, order]
-    low, high = bootstrap_intervals(u, v, fold, blocks, folds=fold_count, resamples=bootstrap, seed=[seed, 2])
+    low, high = bootstrap_intervals(
+        u, v, fold, blocks, folds=fold_count, resamples=bootstrap, seed=[seed, 2], training=found.training[order]
+    )
     p, q = found.x_weights[..., order], found.y_weights[..., order]
     halvings = [_Search(a, folds(blocks, 2, seed=[seed, 3, i]), **settings) for i in range(HALVINGS)]
     stability, overlap = agreement([half.whole_scores(b, p[0], q[0]) for half in halvings])
@@ -115,9 +117,12 @@ def canonical_axes(
 
 @dataclass(frozen=True)
 class _Found:
-    """r (m,); u, v (n, m); x_weights (1 + folds, k_a, m), y_weights (1 + folds, k_b, m), of all items and of folds."""
+    """r, training (m,), correlation held out and in the training folds; u, v (n, m); and, of all items and of folds,
+    x_weights (1 + folds, k_a, m), y_weights (1 + folds, k_b, m).
+    """
 
     r: np.ndarray
+    training: np.ndarray
     u: np.ndarray
     v: np.ndarray
     x_weights: np.ndarray
@@ -141,15 +146,16 @@ class _Search:
     def __call__(self, b):
         moments = self._moments(b)
         p, q = self._fit(b, moments, None)
-        x_weights, y_weights = [p], [q]
+        x_weights, y_weights, training = [p], [q], np.zeros(self.axes)
         u, v = np.empty((len(b), self.axes)), np.empty((len(b), self.axes))
         for f, (fold_p, fold_q, fold_u, fold_v) in enumerate(self._fold_axes(b, moments, p, q)):
             rows = self.rows[f]
             u[rows], v[rows] = _standardise(fold_u[rows]), _standardise(fold_v[rows])
             x_weights.append(fold_p)
             y_weights.append(fold_q)
+            training += _correlations(fold_u[self.fold != f], fold_v[self.fold != f]) / len(self.rows)
         r = average_correlation(fold_correlations(u, v, self.fold, folds=len(self.rows)), self.sizes)
-        return _Found(r=r, u=u, v=v, x_weights=np.stack(x_weights), y_weights=np.stack(y_weights))
+        return _Found(r=r, training=training, u=u, v=v, x_weights=np.stack(x_weights), y_weights=np.stack(y_weights))
 
     def whole_scores(self, b, p, q):
         """Standardised scores (u, v) of all items by the axes of each fold, matched to those of weights p and q."""
@@ -212,6 +218,10 @@ class _Search:
 
 def _fold_moments(a, b, rows):
     return np.stack([a[r].T @ b[r] for r in rows])
+
+
+def _correlations(u, v):
+    return (_standardise(u) * _standardise(v)).mean(0)
 
 
 def _standardise(scores):

@@ -112,7 +112,14 @@ def focus_axes(
     two_sided = np.array([given[0][i] and given[1][i] for i in place], dtype=bool)
     intervals = [
         bootstrap_intervals(
-            test.u, test.v, test.fold, blocks, folds=test.fold.max() + 1, resamples=bootstrap, seed=[seed, 2]
+            test.u,
+            test.v,
+            test.fold,
+            blocks,
+            folds=test.fold.max() + 1,
+            resamples=bootstrap,
+            seed=[seed, 2],
+            training=test.training,
         )
         for test in tests
     ]
@@ -156,7 +163,7 @@ class _OneSided:
         phrases = unit_columns(np.array(phrases, dtype=np.float64).T)
         cosines = sides[acting] @ phrases
         self.search = ShiftSearch(cosines.T, rankdata(cosines, axis=0).T, sides[1 - acting], fold, **settings)
-        projections, within, directions, each, _ = self.search.scores()
+        projections, within, directions, each, self.training = self.search.scores()
         self.fold, self.world = fold, self.search.world
         self.r, self.stability = self.search.world(np.arange(len(fold))), (each > 0).mean(0)
         self.u, self.v = self.search.ranks.T[self.search.place], within
@@ -181,6 +188,7 @@ class _TwoSided:
         self.stability = (fold_correlations(self.u, self.v, fold, folds=fold.max() + 1) > 0).mean(0)
         self.scores = standardised(cosines[0]), standardised(cosines[1]) * sign
         self.directions = columns[0], columns[1] * sign
+        self.training = None  # nothing was fitted
 
     def world(self, given):
         v = self.v[given]

@@ -115,10 +115,10 @@ def unit_shifts(
     columns = {
         name: np.concatenate([getattr(side, name) for side in asked], axis=-1)[..., order] for name in _Asked.COLUMNS
     }
-    u, v = columns.pop("u"), columns.pop("v")
+    u, v, training = (columns.pop(name) for name in ("u", "v", "training"))
     low, high = bootstrap_intervals(
-        u, v, fold, blocks, folds=fold_count, resamples=bootstrap, seed=[seed, 2]
-    )  # fmt: skip
+        u, v, fold, blocks, folds=fold_count, resamples=bootstrap, seed=[seed, 2], training=training
+    )
     return Shifts(
         **columns,
         fold=fold,
@@ -136,7 +136,8 @@ def unit_shifts(
 class _Asked:
     """The units of the side `acting` (0: x, 1: y), their search, and what is told of those that are kept."""
 
-    COLUMNS = ("x_unit", "y_unit", "x_scores", "y_scores", "x_directions", "y_directions", "stability", "u", "v")
+    COLUMNS = ("x_unit", "y_unit", "x_scores", "y_scores", "x_directions", "y_directions", "stability", "training")
+    COLUMNS += ("u", "v")
 
     def __init__(self, acting, codes, sides, fold, *, units, **settings):
         varying = np.flatnonzero(codes.max(0) > codes.min(0))
@@ -152,7 +153,7 @@ class _Asked:
         scores, ends = (standardised(self.u), projections[:, self.kept]), (unit_columns(own), directions[:, self.kept])
         self.x_scores, self.y_scores = scores[:: -1 if acting else 1]
         self.x_directions, self.y_directions = ends[:: -1 if acting else 1]
-        self.stability = (each[:, self.kept] > 0).mean(0)
+        self.stability, self.training = (each[:, self.kept] > 0).mean(0), training[self.kept]
 
 
 def _worlds(searches, shuffle, rng, permutations):

@@ -7,6 +7,7 @@ from crosswalk.significance import (
     average_correlation,
     bootstrap_intervals,
     candidate_table,
+    cross_fitting_variance,
     false_discovery_rate,
     fold_correlations,
     max_p_values,
@@ -136,3 +137,31 @@ def test_resampling_blocks_widens_the_interval_of_dependent_items():
         for b in (np.arange(200), blocks)
     ]
     assert widths[1] > 1.5 * widths[0]
+
+
+# Without a signal, with one of about the size of its noise, and with a strong one.
+@pytest.mark.parametrize(("strength", "naive"), [(0.0, 0.89), (0.15, 0.93), (0.5, 1.0)])
+def test_intervals_hold_the_truth_where_folds_fitted_each_others_axes(strength, naive):
+    rng, n, d, folds, worlds = np.random.default_rng(int(100 * strength)), 100, 30, 5, 300
+    fold = np.arange(n) % folds
+    inside, as_if_fixed = [], []
+    for _ in range(worlds):
+        u = rng.normal(size=n)
+        other = rng.normal(size=(n, d))
+        other[:, 0] = strength * u + np.sqrt(1 - strength**2) * other[:, 0]
+        axes = np.stack([other[fold != f].T @ u[fold != f] for f in range(folds)])
+        v = np.einsum("nd,nd->n", other, axes[fold])
+        within = [np.corrcoef(u[fold != f], other[fold != f] @ axes[f])[0, 1] for f in range(folds)]
+        truth = strength * np.mean(axes[:, 0] / np.linalg.norm(axes, axis=1))
+        for results, training in ((inside, np.array([np.mean(within)])), (as_if_fixed, None)):
+            (low,), (high,) = bootstrap_intervals(
+                u[:, None], v[:, None], fold, np.arange(n), folds=folds, resamples=99, seed=0, training=training
+            )
+            results.append(low <= truth <= high)
+    assert 0.92 <= np.mean(inside) <= 0.99
+    assert np.mean(as_if_fixed) <= naive
+
+
+def test_a_cross_fitted_correlation_varies_twice_as_much_without_a_signal_and_no_more_with_all_of_it():
+    grown = cross_fitting_variance(np.array([-0.1, 0.0, 0.3, 0.6, 0.9, 0.2]), np.array([0.5, 0.5, 0.6, 0.6, 0.8, 0.0]))
+    np.testing.assert_allclose(grown, [2, 2, 1.5, 1, 1, 2])
