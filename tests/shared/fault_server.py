@@ -63,7 +63,8 @@ class Settings:
     for; noise: standard deviation of what is added to each value anew in each answer, as services on many machines do;
     starting: seconds without anyone listening, then those of HTTP 503; echo: repeat the key that was sent in whatever
     goes wrong; headers: tell the limits; told: limits to tell, (requests, tokens), other than those that are enforced;
-    bytes_per_token: of a text's tokens, rounded up; keep: whether the account holds the texts, or counts alone.
+    bytes_per_token: of a text's tokens, rounded up; tokenizer: a name of tiktoken's that counts them instead; keep:
+    whether the account holds the texts, or counts alone.
     """
 
     width: int = WIDTH
@@ -85,6 +86,7 @@ class Settings:
     headers: bool = False
     told: tuple | None = None
     bytes_per_token: float = 1.0
+    tokenizer: str | None = None
     keep: bool = True
 
 
@@ -277,6 +279,10 @@ class Core:
         return found
 
     def _tokens(self, text):
+        if self.settings.tokenizer:
+            import tiktoken
+
+            return len(tiktoken.get_encoding(self.settings.tokenizer).encode_ordinary(text))
         return int(-(-len(text.encode()) // self.settings.bytes_per_token))
 
     def _body(self, request, texts, tokens, fault, key):
