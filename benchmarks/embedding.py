@@ -262,7 +262,7 @@ def print_limits(minutes):
         ("requests, set", (requests, None), {}, (requests, None), requests * 5, 50),
         ("requests, told in headers", (requests, None), {"headers": True}, (None, None), requests * 5, 50),
         ("tokens, set", (requests * 10, tokens), {}, (requests * 10, tokens), tokens // 1000, 1000),
-        ("tokens, set, bound 4 times", (None, tokens), {"bytes_per_token": 4}, (None, tokens), tokens // 1000, 1000),
+        ("tokens, set, bound 4 times", (None, tokens), {"bytes_per_token": 4}, (None, tokens), tokens // 250, 1000),
     ]
 
     def one(row):

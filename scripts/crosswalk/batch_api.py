@@ -5,7 +5,6 @@ Requests are uploaded as a file of JSON lines, a batch is made of it, and its an
 until its answers are kept, so that a run that dies, at whatever moment, is taken up by the next one.
 """
 
-import contextlib
 import hashlib
 import itertools
 import logging
@@ -29,7 +28,7 @@ from crosswalk.credentials import KEY_VARIABLE, service_address, service_key
 from crosswalk.embedding import Answer
 from crosswalk.embedding_body import read_vectors
 from crosswalk.errors import UserError
-from crosswalk.service import HOPELESS, PASSING, said_by
+from crosswalk.service import HOPELESS, PASSING, asked_wait, said_by
 from crosswalk.store import text_keys
 
 log = logging.getLogger(__name__)
@@ -410,21 +409,21 @@ class BatchAPI:
         """What `ask` returns; an outage, a busy service and garbage are waited out, up to `patience`."""
         waited = 0.0
         for turn in itertools.count():
-            wait = None
+            asked = 0.0
             try:
                 found = ask()
                 self._reached = True
                 return found
             except openai.APIStatusError as error:
-                wait, fault = self._judge(error)
+                asked, fault = self._judge(error)
             except openai.APITimeoutError:
                 fault = "no answer in time"
             except (openai.APIConnectionError, httpx2.HTTPError) as error:
                 fault = f"no connection ({error.__cause__ or error})"
             except (openai.APIResponseValidationError, ValueError) as error:
                 fault = f"an answer that is not of the Batch API ({error})"
-            if wait is None:
-                wait = min(FIRST_WAIT * 2**turn, LONGEST_WAIT) * random.uniform(0.75, 1)
+            # No pause at all, as a clock that is behind ours makes of a date, would be too little.
+            wait = max(asked or 0.0, min(FIRST_WAIT * 2**turn, LONGEST_WAIT) * random.uniform(0.75, 1))
             patience = self._limits["patience"] if self._reached else min(self._limits["patience"], FIRST_PATIENCE)
             if waited + wait > patience:
                 raise self._error(
@@ -455,9 +454,7 @@ class BatchAPI:
             raise _Absent
         if status not in PASSING and status < 500:
             raise self._error(f"the request is refused (HTTP {status}: {said}).") from None
-        with contextlib.suppress(TypeError, ValueError):
-            return max(0.0, float(error.response.headers.get("retry-after"))), f"HTTP {status}: {said}"
-        return None, f"HTTP {status}: {said}"
+        return asked_wait(error.response.headers), f"HTTP {status}: {said}"
 
     def _error(self, what):
         return UserError(f"embedding service {self.url}: {self._safe(what)}")

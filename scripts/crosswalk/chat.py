@@ -91,7 +91,7 @@ class Chat:
         self._budget.reserve(bound)
         try:
             kept, _ = self._service.run(
-                self._service.call(lambda: self._ask(request, spent), tokens=bound, wrong=WRONG)
+                self._service.call(lambda: self._ask(request, spent), tokens=bound, billed=spent, wrong=WRONG)
             )
         finally:
             self._budget.settle(bound, sum(spent))

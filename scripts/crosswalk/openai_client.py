@@ -161,7 +161,9 @@ class OpenAIEmbedder:
             budget.reserve(reserved)
             try:
                 (vectors, faults), requests = await self._service.call(
-                    lambda own=own, billed=billed: self._ask(own, billed), tokens=self._expected(reserved)
+                    lambda own=own, billed=billed: self._ask(own, billed),
+                    tokens=self._expected(reserved),
+                    billed=billed,
                 )
             except Refused as error:
                 if len(part) > 1:

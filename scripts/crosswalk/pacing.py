@@ -13,6 +13,7 @@ MINUTE = 60.0  # seconds
 SAFE = 0.985  # of a limit: the service's clock is not ours, and what leaves evenly may arrive unevenly
 SLOWER, FASTER = 0.8, 1.01  # the rate after a refusal for lack of room, and after each answer until it is whole again
 LEAST = 0.05  # of a limit: the slowest
+LOOK = 0.2  # seconds between two looks at the tokens: what a request took is known only once it is answered
 
 
 class Pacer:
@@ -26,7 +27,7 @@ class Pacer:
         self._told = {"requests": None, "tokens": None}
         self._clock, self._sleep = clock, sleep
         self._free = {"requests": 0.0, "tokens": 0.0}  # from when on the next may leave
-        self._sent = deque()  # (when, tokens) of the last minute
+        self._sent = deque()  # [when, tokens] of the last minute
         self._paused, self._rate = 0.0, 1.0
         self._turn = asyncio.Lock()
 
@@ -36,15 +37,26 @@ class Pacer:
         return min(known) if known else None
 
     async def turn(self, tokens):
-        """Wait until a request of so many tokens may leave; it counts from then on. Requests leave in order."""
+        """Wait until a request of so many tokens may leave; it counts from then on. Requests leave in order.
+
+        Returns what `correct` wants.
+        """
         async with self._turn:
             while (wait := self._wait(tokens)) > 0:
-                await self._sleep(wait)
+                await self._sleep(min(wait, LOOK) if self.limit("tokens") else wait)
             now = self._clock()
-            self._sent.append((now, tokens))
+            sent = [now, tokens]
+            self._sent.append(sent)
             for kind, amount in (("requests", 1), ("tokens", tokens)):
                 if self.limit(kind):
                     self._free[kind] = max(self._free[kind], now) + amount * MINUTE / (self._allowed(kind) * self._rate)
+            return sent
+
+    def correct(self, sent, tokens):
+        """A request, `sent` by `turn`, took so many tokens, which may have been no more than a guess."""
+        if self.limit("tokens"):
+            self._free["tokens"] += (tokens - sent[1]) * MINUTE / (self._allowed("tokens") * self._rate)
+        sent[1] = tokens
 
     def pause(self, seconds):
         """Let no request leave for so many seconds."""

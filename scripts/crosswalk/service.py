@@ -139,21 +139,21 @@ class Service:
         finally:
             pumping.cancel()
 
-    async def call(self, ask, *, tokens=0, wrong=WRONG):
+    async def call(self, ask, *, tokens=0, billed=(), wrong=WRONG):
         """What `await ask()` returns, and how many requests that took.
 
-        ask: sends one request and checks the answer; ValueError says that it is wrong. tokens: what it will take, for
-        pacing; wrong: wrong answers that are put up with. A refused connection, a busy or failing service and a wrong
+        ask: sends one request and checks the answer; ValueError says that it is wrong. tokens: what it will take, or a
+        bound, for pacing; billed: list to which `ask` adds what each answer says that it took, which then counts
+        instead; wrong: wrong answers that are put up with. A refused connection, a busy or failing service and a wrong
         answer are tried again, with growing pauses or the one that the service asks for, as long as the service answers
         others or its patience lasts. Raises UserError that names the last fault, and at once if trying again is vain:
         Refused if that may be up to this request, WrongAnswer if the last answer was wrong.
         """
         others = None
         for attempt in itertools.count(1):
-            await self._pacer.turn(tokens)
             asked = None
             try:
-                result = await ask()
+                result = await self._ask_in_turn(ask, tokens, billed)
             except (openai.APIStatusError, openai.APIConnectionError) as error:
                 asked, fault = self._judge(error)
                 busy, absent = getattr(error, "status_code", None) == 429, isinstance(error, openai.APIConnectionError)
@@ -187,6 +187,14 @@ class Service:
                 self._pacer.pause(wait)
             else:
                 await nap(wait)
+
+    async def _ask_in_turn(self, ask, tokens, billed):
+        sent, answers = await self._pacer.turn(tokens), len(billed)
+        try:
+            return await ask()
+        finally:
+            if len(billed) > answers and billed[-1]:
+                self._pacer.correct(sent, billed[-1])
 
     def heard(self, headers):
         """Take in the headers of an answer, which may tell the limits of the service."""
@@ -222,7 +230,7 @@ class Service:
             ) from None
         if status not in PASSING and status < 500:
             raise self.error(f"the request is refused (HTTP {status}: {said}).", Refused) from None
-        wait = _asked_wait(error.response.headers)
+        wait = asked_wait(error.response.headers)
         if wait is not None and wait > self.limits["patience"]:
             raise self.error(
                 f"it asks to come back in {wait:.0f} s, longer than {self._at}.limits.patience (HTTP {status}: {said})."
@@ -249,7 +257,7 @@ def said_by(error):
     return " ".join(str(text or error.message).split())[:300]
 
 
-def _asked_wait(headers):
+def asked_wait(headers):
     """Seconds of a Retry-After header, which may be a number or a date; None without one that can be read."""
     value = headers.get("retry-after")
     if value is None:

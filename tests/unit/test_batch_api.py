@@ -1,6 +1,7 @@
 """The Batch API's client, against a real server on this machine whose batches go well, badly and not at all."""
 
 import base64
+import email.utils
 import json
 import logging
 import time
@@ -337,6 +338,15 @@ def test_outage_is_waited_out_and_nothing_paid_twice(service, tmp_path, waits, k
     right(got)
     assert set(service.billed.values()) == {1} and len(service.batches) == 1
     assert waits.count(7.0) == (2 if isinstance(fault, tuple) else 0)
+
+
+@pytest.mark.parametrize(("told", "least", "most"), [("in 50 s", 48, 50), ("long ago", 0.5, 2), ("0", 0.5, 2)])
+def test_a_pause_may_be_a_date_and_is_never_none_at_all(service, tmp_path, waits, told, least, most):
+    seconds = {"in 50 s": 50, "long ago": -500}.get(told)
+    header = told if seconds is None else email.utils.formatdate(time.time() + seconds, usegmt=True)
+    service.faults = {"upload": [(429, {"Retry-After": header}, None)]}
+    right(gathered(client(service, tmp_path))[0])
+    assert least <= waits[0] <= most
 
 
 def test_page_instead_of_a_file_is_fetched_again(service, tmp_path):

@@ -41,6 +41,29 @@ def most_in_a_minute(times, amounts):
     return max(amounts[(times >= start) & (times < start + MINUTE)].sum() for start in times)
 
 
+@pytest.mark.parametrize("off", [4.0, 0.8])
+def test_what_requests_took_counts_once_it_is_known(off):
+    costs = np.random.default_rng(0).integers(5000, 20_000, 400)
+
+    async def run(correct):
+        clock = Clock()
+        pacer, times = Pacer(tokens=1_000_000, clock=clock, sleep=clock.sleep), []
+        for cost in costs.tolist():
+            sent = await pacer.turn(int(off * cost))
+            times.append(clock.now - 1000.0)
+            if correct:
+                pacer.correct(sent, cost)
+        return np.array(times)
+
+    corrected, guessed = (asyncio.run(run(correct)) for correct in (True, False))
+    assert most_in_a_minute(corrected, costs) <= 1_000_000
+    assert costs.sum() / (corrected[-1] / MINUTE) >= 0.9 * 1_000_000  # of each, its own guess has to find room
+    if off > 1:
+        assert costs.sum() / (guessed[-1] / MINUTE) <= 0.3 * 1_000_000
+    else:
+        assert most_in_a_minute(guessed, costs) > 1_000_000
+
+
 def test_without_limits_nothing_waits():
     assert not leave([100] * 50).any()
 
