@@ -20,7 +20,14 @@ FOLDS = 5  # the default of every search
 EPOCHS = 30  # of the small encoders: the planted factors are learned well before
 
 
-def search(
+def search(w, **settings):
+    """The confirmed relations of a `worlds.World`; settings and what is returned: as of `tested`."""
+    tests, x_scores, y_scores = tested(w, **settings)
+    kept = np.flatnonzero(tests["confirmed"])
+    return tests.iloc[kept].reset_index(drop=True), x_scores[:, kept], y_scores[:, kept]
+
+
+def tested(
     w, *, first=None, permutations=99, bootstrap=199, axes=10, units=8, pairs=20, concepts=True,
     encoder="topk", listed=False, beyond=False, seed=0, alpha=0.05,
 ):  # fmt: skip
@@ -29,8 +36,8 @@ def search(
     units: of the encoder on either side, 0 for axes alone; encoder: "topk", a real one, or "pca", whose rectified
     components stand for it where training would take too long; concepts: also look for what one side's units shift on
     the other side; listed: take the world's covariate out of both sides; beyond: take x's directions out of y, and ask
-    no unit of y, for the list of what is no echo. Returns the confirmed relations: table (with `fresh`, what the r of
-    each is on the items not searched), x_scores (n, k), y_scores (n, k).
+    no unit of y, for the list of what is no echo. Returns all that was tested: table (with `fresh`, what the r of each
+    is on the items not searched), x_scores (n, k), y_scores (n, k).
     """
     first = first or len(w.items)
     whole_y = average_by_group(w.y, w.groups, w.items)
@@ -57,16 +64,15 @@ def search(
     tests = pd.concat([table for table, _, _ in found if len(table)], ignore_index=True)
     x_scores = np.hstack([scores for _, scores, _ in found])
     y_scores = np.hstack([scores for _, _, scores in found])
-    tests = judge(tests, x_scores, y_scores, alpha=alpha, overlap=0.5)
-    kept = np.flatnonzero(tests["confirmed"])
-    return tests.iloc[kept].reset_index(drop=True), x_scores[:, kept], y_scores[:, kept]
+    return judge(tests, x_scores, y_scores, alpha=alpha, overlap=0.5), x_scores, y_scores
 
 
 def codes(rows, learned_from, units, *, encoder, seed=0):
-    """Codes of rows (N, d) by an encoder that has seen `learned_from` alone; float (N, units)."""
+    """Codes of rows (N, d) by an encoder that has seen `learned_from` alone, copies once; float (N, units)."""
     if encoder == "pca":
         _, basis = principal_components(learned_from, units)
         return np.maximum((rows - learned_from.mean(0)) @ basis, 0)
+    learned_from = learned_from[np.sort(np.unique(learned_from, axis=0, return_index=True)[1])]
     model = training.train(learned_from, encoder=encoder, dim=units, seed=seed, epochs=EPOCHS)
     return training.encode(model, rows).astype(np.float64)
 
