@@ -1,5 +1,6 @@
 """Read and check the config; names and helpers that the rule files share. No rules here."""
 
+import atexit
 import hashlib
 import shutil
 import sys
@@ -19,12 +20,19 @@ from crosswalk.models import space
 from crosswalk.provenance import code_version, public_config
 from crosswalk.recommend_config import folder, points, reads_vectors, uses
 from crosswalk.steering import counted
+from crosswalk.takeover import begin, take_over
 from crosswalk.units import AUTO, baseline
 
 try:
     check_config(config, load_schema(ROOT / "workflow/schemas/config.schema.yaml"))
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+# Neither a job, whose Snakemake reads this file as well, nor a dry run changes who is at work here.
+if workflow.is_main_process and not workflow.output_settings.dryrun:
+    for sentence in take_over(".snakemake", unlocking="--unlock" in sys.argv):
+        logger.warning(sentence)
+    atexit.register(begin(".snakemake").unlink, missing_ok=True)
 
 COLLECTIONS = list(config["collections"])
 RELATIONS = list(config["relate"])
@@ -93,10 +101,6 @@ def one_of(names):
     return "|".join(names) or "(?!)"
 
 
-scattergather:
-    part=config["embedding"]["shards"],
-
-
 wildcard_constraints:
     collection=one_of(COLLECTIONS),
     relation=one_of(RELATIONS),
@@ -111,6 +115,7 @@ wildcard_constraints:
     dim=rf"[0-9]+|{AUTO}",
     size=rf"[0-9]+|[a-z]+-{AUTO}",
     seed=r"[0-9]+",
+    scatteritem=r"[0-9]+-of-[0-9]+",
     encoding=rf"[a-z]+-([0-9]+|([a-z]+-)?{AUTO})(/seed-[0-9]+)?",
     package=r"[A-Za-z_][A-Za-z0-9_]*",
 
@@ -137,10 +142,9 @@ def vector_settings(collection):
 
 def embedded_parts(wildcards):
     """What the jobs leave that a collection is shared out among; only what the cache keeps can be shared out."""
-    if shards(wildcards.collection) == 1:
-        return {}
-    paths = gather.part("<results>/embeddings/{{collection}}.parts/{scatteritem}.json")
-    return {"parts": [path.format(collection=wildcards.collection) for path in paths]}
+    # Not by `scattergather`, whose numbers two modules would share.
+    n, folder = shards(wildcards.collection), f"<results>/embeddings/{wildcards.collection}.parts"
+    return {"parts": [f"{folder}/{i}-of-{n}.json" for i in range(1, n + 1)]} if n > 1 else {}
 
 
 def shards(collection):
