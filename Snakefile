@@ -34,6 +34,7 @@ include: "workflow/rules/report.smk"
 
 localrules:
     all,
+    fetch,  # compute nodes seldom have a network
     collections,
     embeddings,
     relate,
@@ -48,6 +49,7 @@ rule all:
     input:
         "<results>/report.html",
         "<results>/provenance.json",
+        "<results>/provenance.yaml",
         # Also what the page was made from: a file that someone deletes is made again.
         [f"<results>/collections/{c}.parquet" for c in COLLECTIONS],
         [f"<results>/embeddings/{c}.arrow" for c in EMBEDDED],

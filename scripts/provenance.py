@@ -4,20 +4,34 @@ from crosswalk.job import start
 
 log = start(snakemake)
 
+import os
 from pathlib import Path
 
-from crosswalk.files import read_json, read_parquet, write_json
-from crosswalk.provenance import package_versions, platform_facts, timings
+from crosswalk.files import atomic, digest, read_json, read_parquet, write_json
+from crosswalk.provenance import (
+    named_files,
+    package_versions,
+    pinned,
+    platform_facts,
+    release,
+    repeatable,
+    repeating_config,
+    timings,
+)
 
 names, params = snakemake.params.collections, snakemake.params
 root = Path(snakemake.scriptdir).parent
 usage = {name: read_json(path) for name, path in zip(params.embedded, snakemake.input.usage, strict=True)}
 record = {
+    "crosswalk": release(root),
     "config": params.config,
     "packages": package_versions(root / "envs/requirements.lock"),
     "platform": platform_facts(),
     "code": params.code_versions,
     "collections": {name: read_json(path) for name, path in zip(names, snakemake.input.counts, strict=True)},
+    "files": {
+        key: {Path(path).name: digest(path) for path in paths} for key, paths in named_files(snakemake.config).items()
+    },
     "embedding": usage,
     "relations": {
         name: {"confirmed": int(table["confirmed"].sum()), "strict": int(table["strict"].sum())}
@@ -40,7 +54,19 @@ record = {
     },
     "timings": timings(params.benchmarks, params.steps),
 }
-write_json(snakemake.output[0], record)
+write_json(snakemake.output.record, record)
+config, cut = repeating_config(snakemake.config, root=Path.cwd(), home=Path.home())
+text = repeatable(
+    config,
+    record,
+    path=snakemake.output.config,
+    cut=cut,
+    pins=pinned(root / "envs/requirements.lock"),
+    direct=pinned(root / "envs/requirements.in", until="# development"),
+    environment=os.environ,
+)
+with atomic(snakemake.output.config, "w") as file:
+    file.write(text)
 spent = [*record["embedding"].values(), *record["phrases"].values()]
 embedded, cached = (sum(one[key] for one in spent) for key in ("embedded", "cached"))
 log.info("%d texts embedded, %d from the cache", embedded, cached)

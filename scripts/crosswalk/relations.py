@@ -58,19 +58,25 @@ def collect_relations(
     bool (n, m), whether the search of a candidate left the item's link unseen; sides: {"x": (rows, embeddings),
     "y": ...}, the collections themselves with columns id, group, text. Returns Relations.
     """
-    found, all_ends, all_scores, traits = [], [], [], {"x": [], "y": []}
-    for number, row in enumerate(listed(tests), start=1):
-        test, unseen = tests.iloc[row], held_out[:, row]
+    rows, known = listed(tests), {}
+    for row in rows:
+        unseen = held_out[:, row]
         score = {"x": x_scores[:, row].astype(np.float64), "y": y_scores[:, row].astype(np.float64)}
-        for key, embeddings in (("x", x_embeddings), ("y", y_embeddings)):
-            trait = directions[key][row]
-            trait = trait if np.isfinite(trait).all() else mean_shift(embeddings, score[key])
-            traits[key].append(trait)
-            texts = _texts(*sides[key], score[key], trait, items, owner="id" if key == "x" else "group", count=examples)
+        trait = {
+            key: own if np.isfinite(own := directions[key][row]).all() else mean_shift(embeddings, score[key])
+            for key, embeddings in (("x", x_embeddings), ("y", y_embeddings))
+        }
+        repeated = echo(score["x"][unseen], score["y"][unseen], trait["x"], y_embeddings[unseen], fold=fold[unseen])
+        known[row] = score, trait, *repeated
+    found, all_ends, all_scores, traits = [], [], [], {"x": [], "y": []}
+    for number, row in enumerate(_in_order(rows, tests, known), start=1):
+        score, trait, repeated, beyond = known[row]
+        for key in "xy":
+            traits[key].append(trait[key])
+            owner = "id" if key == "x" else "group"
+            texts = _texts(*sides[key], score[key], trait[key], items, owner=owner, count=examples)
             all_ends.append(texts.assign(relation=number, side=key))
-        repeated, beyond = echo(
-            score["x"][unseen], score["y"][unseen], traits["x"][-1], y_embeddings[unseen], fold=fold[unseen]
-        )
+        test, unseen = tests.iloc[row], held_out[:, row]
         found.append({"relation": number, **_told(test, tests[tests["view_of"] == row], repeated, beyond)})
         scores = {"relation": number, "id": items, "x_score": score["x"], "y_score": score["y"], "held_out": unseen}
         all_scores.append(pd.DataFrame(scores))
@@ -82,6 +88,22 @@ def collect_relations(
         x_traits=np.array(traits["x"]),
         y_traits=np.array(traits["y"]),
     )
+
+
+def _in_order(rows, tests, known):
+    """The rows as they are numbered: those that were searched beyond the echo by what is left of them without it.
+
+    Topics leave traces in what is left of y when x's directions are out of it, and their r is great.
+    """
+    place = {row: at for at, row in enumerate(rows)}
+
+    def key(row):
+        test = tests.iloc[row]
+        searched_beyond = test["list"] == "beyond" and test["confirmed"]
+        return place[first[test["list"]]], not test["confirmed"], -known[row][-1] if searched_beyond else place[row]
+
+    first = {tests.iloc[row]["list"]: row for row in reversed(rows)}
+    return sorted(rows, key=key)
 
 
 def _told(test, views, repeated, beyond):

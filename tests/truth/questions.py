@@ -63,7 +63,7 @@ def echoes(*, seed, n=500):
         echo(x_scores[:, i], y_scores[:, i], mean_shift(w.x, x_scores[:, i]), y, fold=fold)[0]
         for i in range(len(plain.verdict))
     ]
-    table, x_scores, y_scores = search(w, seed=seed, beyond=True, **SETTINGS)
+    _, x_scores, y_scores = search(w, seed=seed, beyond=True, **SETTINGS)
     beyond = claims(w, x_scores, y_scores)
     topics = np.array(repeated)[plain.verdict == "echo"]
     link = plain.recovered[0]
@@ -72,7 +72,7 @@ def echoes(*, seed, n=500):
         "echoes found": len(np.unique(plain.pair[plain.verdict == "echo"])),
         "echoes flagged": float((topics >= ECHOED).mean()) if len(topics) else float("nan"),
         "link not flagged": link < 0 or repeated[link] < ECHOED,
-        "link leads echo-removed list": _leads(table, beyond),
+        "link leads echo-removed list": _leads(w, x_scores, y_scores, beyond, seed),
         "echoes left in it": int((beyond.verdict == "echo").sum()),
     }
 
@@ -163,7 +163,7 @@ def text_echo(*, seed, kind="tfidf"):
     shares = [text_search.theme_share(plain[side], themes) for side in ("x_scores", "y_scores")]
     about = np.minimum(*shares) >= 0.3
     flagged = plain["echo"][about] >= ECHOED
-    beyond, x_scores, y_scores = search(plain["numeric"], seed=seed, beyond=True, **TEXT_SETTINGS)
+    _, x_scores, y_scores = search(plain["numeric"], seed=seed, beyond=True, **TEXT_SETTINGS)
     owners = np.repeat(np.arange(len(w.works)), TEXTS["replies"])
     quoted = quotations(w.works["text"].tolist(), w.replies["text"].tolist(), owners)["quoted"].to_numpy() > 0
     planted = w.replies["quotes"].to_numpy()
@@ -171,16 +171,23 @@ def text_echo(*, seed, kind="tfidf"):
         "seed": seed, "kind": kind, "theme claims": int(about.sum()),
         "themes lead plain list": bool(len(about)) and bool(about[int(plain["table"]["r"].to_numpy().argmax())]),
         "themes flagged": float(flagged.mean()) if len(flagged) else float("nan"),
-        "mood leads echo-removed list": _leads(beyond, claims(w, x_scores, y_scores)),
+        "mood leads echo-removed list": _leads(
+            plain["numeric"], x_scores, y_scores, claims(w, x_scores, y_scores), seed
+        ),
         "quotations found": float(quoted[planted].mean()), "others taken for one": float(quoted[~planted].mean()),
     }  # fmt: skip
 
 
-def _leads(table, judged):
-    """Whether the strongest claim is about the first link."""
-    if not len(table):
+def _leads(w, x_scores, y_scores, judged, seed):
+    """Whether the claim that leads the echo-removed list, that of which most is left, is about the first link."""
+    if not len(judged.verdict):
         return False
-    first = int(table["r"].to_numpy().argmax())
+    y, fold = average_by_group(w.y, w.groups, w.items), folds(w.blocks, FOLDS, seed=seed)
+    left = [
+        echo(x_score, y_score, mean_shift(w.x, x_score), y, fold=fold)[1]
+        for x_score, y_score in zip(x_scores.T, y_scores.T, strict=True)
+    ]
+    first = int(np.argmax(left))
     return bool(judged.pair[first] == 0 and judged.verdict[first] == "one link")
 
 

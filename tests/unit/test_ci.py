@@ -42,7 +42,9 @@ def test_everything_is_run_and_the_time_told(tmp_path):
     done = run(tmp_path)
     assert done.returncode == 0, done.stdout
     calls = (tmp_path / "project/calls").read_text().split("\n")
-    assert calls == ["make test", "make lint", "make demo", "make demo", "make test-slow", ""]
+    expected = ["make test", "make lint", "make demo", "make demo", "make test-slow"]
+    expected += ["make cluster", "make test-cluster", ""]
+    assert calls == expected
     assert "seconds in all" in done.stdout.splitlines()[-1]
 
 

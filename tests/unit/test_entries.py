@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("cache",)  # for people, not for rules
+COMMANDS = ("cache", "compare_provenance")  # for people, not for rules
 SCRIPTS = sorted(p for p in (Path(__file__).parents[2] / "scripts").glob("*.py") if p.stem not in COMMANDS)
 
 

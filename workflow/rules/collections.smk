@@ -156,7 +156,7 @@ rule embed_part:
         "../../envs/torch.yaml"
     threads: 8
     resources:
-        api=1,
+        api=lambda w: calls(w.collection),
         gpu=GPU,
     params:
         vectors=lambda w: vector_settings(w.collection),
@@ -184,7 +184,7 @@ rule embed:
         "../../envs/torch.yaml"
     threads: 8
     resources:
-        api=1,
+        api=lambda w: calls(w.collection),
         gpu=GPU,
     params:
         vectors=lambda w: vector_settings(w.collection),

@@ -153,6 +153,11 @@ def shards(collection):
     return config["embedding"]["shards"] if stored else 1
 
 
+def calls(collection):
+    """How many paid services the embedding of a collection calls: what a profile lets only so many jobs do at a time."""
+    return int(embedding_of(config, collection)["provider"] == "openai")
+
+
 def lexical_dimensions():
     """Of the TF-IDF model, None for its own number; the config gives all collections that use it the same."""
     models = [embedding_of(config, c) for c in EMBEDDED]

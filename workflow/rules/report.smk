@@ -1,13 +1,16 @@
 """What a run leaves to read and to cite.
 
 inputs   everything above
-outputs  <results>/report.html, <results>/provenance.json
+outputs  <results>/report.html, <results>/provenance.json, <results>/provenance.yaml;
+         on request <results>/ro-crate-metadata.json
 """
 
 # The relations that were tested, which leave more to tell.
 TESTED = [r for r in RELATIONS if not published(r)]
 FOCUSED = [r for r in TESTED if config["relate"][r]["focus"]]
 STEERED = [c for c in encoded(config) if steering_phrases(c)] if ENCODINGS else []
+# Read here: when jobs are planned, the path variables are those of the workflow that imports this one.
+RECORD, BENCHMARKS = map(workflow.pathvars.apply, ("<results>/provenance.json", "<benchmarks>"))
 
 
 rule provenance:
@@ -35,7 +38,9 @@ rule provenance:
             for file in ("suggestions", "similar_works", "map_works")
         ],
     output:
-        "<results>/provenance.json",
+        record="<results>/provenance.json",
+        # Kept until the new one is there: a run may be reading its settings from it.
+        config=update("<results>/provenance.yaml"),
     log:
         "<logs>/provenance.log",
     conda:
@@ -51,12 +56,32 @@ rule provenance:
         matchings=MATCHINGS,
         recommenders=RECOMMENDERS,
         config=PUBLIC_CONFIG,
-        benchmarks=lambda w: workflow.pathvars.apply("<benchmarks>"),
+        # Below the prefix of the module, if this is one and has one.
+        benchmarks=lambda w, output: output.record.removesuffix(RECORD) + BENCHMARKS,
         steps=benchmark_names(),
         code_versions={script.stem: code(script.name) for script in sorted(SCRIPTS.glob("*.py"))},
-        code=code("provenance.py", "envs/requirements.lock"),
+        code=code("provenance.py", "envs/requirements.lock", "envs/requirements.in"),
     script:
         "../../scripts/provenance.py"
+
+
+rule crate:
+    """Describe the results as an RO-Crate, beside them."""
+    input:
+        # All that was asked for is there before it is described.
+        lambda w: rules.all.input,
+        record="<results>/provenance.json",
+        config="<results>/provenance.yaml",
+    output:
+        "<results>/ro-crate-metadata.json",
+    log:
+        "<logs>/crate.log",
+    conda:
+        "../../envs/base.yaml"
+    params:
+        code=code("crate.py"),
+    script:
+        "../../scripts/crate.py"
 
 
 rule page:
