@@ -10,7 +10,7 @@ import pytest
 
 from project import Project
 
-KILLS = 6
+KILLS = 4
 # What tells of a run itself: how long it took and what it was called.
 OWN = ("logs", "benchmarks", "report.html", "provenance", ".usage.json")
 
