@@ -54,7 +54,7 @@ clean: ## remove what was installed and computed; keeps cache/, which may have c
 	rm -rf .venv .snakemake results/demo
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .venv/ready: envs/requirements.lock envs/find-python Makefile
 	@echo "Installing into .venv (once, a few minutes)"

@@ -92,10 +92,11 @@ def canonical_axes(
 
     order = np.argsort(-found.r, kind="stable")
     u, v = found.u[:, order], found.v[:, order]
-    low, high = bootstrap_intervals(
-        u, v, fold, blocks, folds=fold_count, resamples=bootstrap, seed=[seed, 2], training=found.training[order]
-    )
     p, q = found.x_weights[..., order], found.y_weights[..., order]
+    training = np.mean([_outside(f, fold, a @ p[f + 1], b @ q[f + 1]) for f in range(fold_count)], axis=0)
+    low, high = bootstrap_intervals(
+        u, v, fold, blocks, folds=fold_count, resamples=bootstrap, seed=[seed, 2], training=training
+    )
     halvings = [_Search(a, folds(blocks, 2, seed=[seed, 3, i]), **settings) for i in range(HALVINGS)]
     stability, overlap = agreement([half.whole_scores(b, p[0], q[0]) for half in halvings])
     return Axes(
@@ -117,12 +118,9 @@ def canonical_axes(
 
 @dataclass(frozen=True)
 class _Found:
-    """r, training (m,), correlation held out and in the training folds; u, v (n, m); and, of all items and of folds,
-    x_weights (1 + folds, k_a, m), y_weights (1 + folds, k_b, m).
-    """
+    """r (m,); u, v (n, m); x_weights (1 + folds, k_a, m), y_weights (1 + folds, k_b, m), of all items and of folds."""
 
     r: np.ndarray
-    training: np.ndarray
     u: np.ndarray
     v: np.ndarray
     x_weights: np.ndarray
@@ -146,16 +144,15 @@ class _Search:
     def __call__(self, b):
         moments = self._moments(b)
         p, q = self._fit(b, moments, None)
-        x_weights, y_weights, training = [p], [q], np.zeros(self.axes)
+        x_weights, y_weights = [p], [q]
         u, v = np.empty((len(b), self.axes)), np.empty((len(b), self.axes))
         for f, (fold_p, fold_q, fold_u, fold_v) in enumerate(self._fold_axes(b, moments, p, q)):
             rows = self.rows[f]
             u[rows], v[rows] = _standardise(fold_u[rows]), _standardise(fold_v[rows])
             x_weights.append(fold_p)
             y_weights.append(fold_q)
-            training += _correlations(fold_u[self.fold != f], fold_v[self.fold != f]) / len(self.rows)
         r = average_correlation(fold_correlations(u, v, self.fold, folds=len(self.rows)), self.sizes)
-        return _Found(r=r, training=training, u=u, v=v, x_weights=np.stack(x_weights), y_weights=np.stack(y_weights))
+        return _Found(r=r, u=u, v=v, x_weights=np.stack(x_weights), y_weights=np.stack(y_weights))
 
     def whole_scores(self, b, p, q):
         """Standardised scores (u, v) of all items by the axes of each fold, matched to those of weights p and q."""
@@ -220,8 +217,9 @@ def _fold_moments(a, b, rows):
     return np.stack([a[r].T @ b[r] for r in rows])
 
 
-def _correlations(u, v):
-    return (_standardise(u) * _standardise(v)).mean(0)
+def _outside(f, fold, u, v):
+    """Correlation of the columns of u and v over the items that fold f does not hold out."""
+    return fold_correlations(u, v, fold == f, folds=1)[0]
 
 
 def _standardise(scores):

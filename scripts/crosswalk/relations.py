@@ -91,19 +91,13 @@ def collect_relations(
 
 
 def _in_order(rows, tests, known):
-    """The rows as they are numbered: those that were searched beyond the echo by what is left of them without it.
+    """The rows as they are numbered: what was confirmed beyond the echo by what is left of it without repetition.
 
     Topics leave traces in what is left of y when x's directions are out of it, and their r is great.
     """
-    place = {row: at for at, row in enumerate(rows)}
-
-    def key(row):
-        test = tests.iloc[row]
-        searched_beyond = test["list"] == "beyond" and test["confirmed"]
-        return place[first[test["list"]]], not test["confirmed"], -known[row][-1] if searched_beyond else place[row]
-
-    first = {tests.iloc[row]["list"]: row for row in reversed(rows)}
-    return sorted(rows, key=key)
+    beyond = [row for row in rows if tests["list"].iloc[row] == "beyond" and tests["confirmed"].iloc[row]]
+    led = iter(sorted(beyond, key=lambda row: known[row][-1], reverse=True))
+    return [next(led) if row in beyond else row for row in rows]
 
 
 def _told(test, views, repeated, beyond):

@@ -51,7 +51,7 @@ def begin(folder, run=None):
     folder: Path of Snakemake's own files, ".snakemake"; run: by default `this_run`.
     """
     run = this_run() if run is None else run
-    path = Path(folder) / "runs" / f"{run.host}.{run.pid}.json"
+    path = _record(folder, run)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(run._asdict()))
@@ -74,7 +74,8 @@ def take_over(folder, *, unlocking=False):
     dead = [
         path for path, run in records.items() if run is None or (not run.alive() if run.host == here else unlocking)
     ]
-    others = [run for path, run in records.items() if path not in dead]
+    mine = _record(folder, this_run())  # is there where one workflow has two modules
+    others = [run for path, run in records.items() if path not in (*dead, mine)]
     locked = any((folder / "locks").glob("*.lock"))
     if others:
         return [_in_the_way(run) for run in others] if locked else []
@@ -88,6 +89,10 @@ def take_over(folder, *, unlocking=False):
     for path in dead:
         path.unlink(missing_ok=True)
     return said
+
+
+def _record(folder, run):
+    return Path(folder) / "runs" / f"{run.host}.{run.pid}.json"
 
 
 def _records(folder):

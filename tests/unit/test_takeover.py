@@ -33,6 +33,16 @@ def dead():
     return run
 
 
+@pytest.fixture
+def living():
+    """A run that is at work in another process."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    born = psutil.Process(process.pid).create_time() - psutil.boot_time()
+    yield this_run()._replace(pid=process.pid, born=born)
+    process.kill()
+    process.wait()
+
+
 def job(folder):
     """A process that runs a script of a job, which has started another."""
     script = folder / "scripts/tmp1.encode.py"
@@ -68,8 +78,8 @@ def test_before_the_last_start_of_this_machine_nothing_lives(folder):
     assert not locked(folder)
 
 
-def test_a_run_that_lives_keeps_its_lock_and_its_jobs(folder, dead):
-    mine = begin(folder)
+def test_a_run_that_lives_keeps_its_lock_and_its_jobs(folder, dead, living):
+    mine = begin(folder, living)
     begin(folder, dead)
     process, child = job(folder)
     assert "since" in " ".join(take_over(folder)) and "since" in " ".join(take_over(folder, unlocking=True))
@@ -77,6 +87,15 @@ def test_a_run_that_lives_keeps_its_lock_and_its_jobs(folder, dead):
     mine.unlink()
     take_over(folder)
     assert not locked(folder) and ended(process, child)
+
+
+def test_a_run_does_not_stand_in_its_own_way(folder, dead):
+    """As two modules of one workflow would, each of which takes over."""
+    mine = begin(folder)
+    assert take_over(folder) == [] and locked(folder) and mine.exists()
+    begin(folder, dead)
+    take_over(folder)
+    assert not locked(folder) and mine.exists()
 
 
 def test_only_its_user_can_tell_of_a_run_on_another_host(folder):

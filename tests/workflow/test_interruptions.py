@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import signal
+import subprocess
 import time
 
 import pytest
@@ -28,7 +29,7 @@ def killed(process, after):
     """Kill a run, and nothing that it has started, unless it ends before; returns whether it was killed."""
     try:
         process.communicate(timeout=after)
-    except Exception:
+    except subprocess.TimeoutExpired:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()

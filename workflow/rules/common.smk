@@ -143,8 +143,15 @@ def vector_settings(collection):
 def embedded_parts(wildcards):
     """What the jobs leave that a collection is shared out among; only what the cache keeps can be shared out."""
     # Not by `scattergather`, whose numbers two modules would share.
-    n, folder = shards(wildcards.collection), f"<results>/embeddings/{wildcards.collection}.parts"
-    return {"parts": [f"{folder}/{i}-of-{n}.json" for i in range(1, n + 1)]} if n > 1 else {}
+    folder = f"<results>/embeddings/{wildcards.collection}.parts"
+    parts = [f"{folder}/{part}.json" for part in part_names(wildcards.collection)]
+    return {"parts": parts} if parts else {}
+
+
+def part_names(collection):
+    """The parts that a collection is shared out in, none if one job embeds it."""
+    n = shards(collection)
+    return [f"{i}-of-{n}" for i in range(1, n + 1)] if n > 1 else []
 
 
 def shards(collection):
@@ -242,12 +249,7 @@ def benchmark_names():
     return [
         *[f"sample/{c}" for c in COLLECTIONS],
         *[f"embed/{c}" for c in EMBEDDED],
-        *[
-            f"embed_part/{c}.{i}-of-{shards(c)}"
-            for c in EMBEDDED
-            for i in range(1, shards(c) + 1)
-            if shards(c) > 1
-        ],
+        *[f"embed_part/{c}.{part}" for c in EMBEDDED for part in part_names(c)],
         *[f"choose_units/{c}/{e}" for c, e in OPEN],
         *[f"encode/{c}/{e}" for c, e in ENCODED],
         *[f"compare_seeds/{c}/{e}" for c, e in ENCODED if c in compared],
