@@ -76,7 +76,7 @@ def study_section(s, collections, config, settings, *, first):
         r["bar"] = [100 * (r[key] - least) / (1 - least) for key in ("r_low", "r_high", "r")]
     asked = list(phrases)
     relations.sort(key=lambda r: asked.index(r["encoder"]) if r["encoder"] in phrases else -1)  # as they were asked
-    lists = {name: _list([r for r in relations if r["list"] == name], asked=name == "focus") for name in LISTS}
+    lists = {name: _list([r for r in relations if r["list"] == name]) for name in LISTS}
     for name, own in lists.items():
         own |= evidence["lists"].get(name, {"tested": 0, "least_r": None, "power": None})
     plain = lists["plain"]
@@ -117,14 +117,11 @@ def drawn(lists, count):
     return [r for own in lists for r in own if id(r) in kept]
 
 
-def _list(relations, *, asked):
-    """A list with its relations parted; those asked for by name keep the order in which they were asked."""
-    confirmed = [r for r in relations if r["confirmed"]]
-    if not asked:
-        confirmed.sort(key=lambda r: -r["r"])
+def _list(relations):
+    """A list with its relations parted, in the order in which they are numbered or were asked for."""
     return {
         "relations": relations,
-        "confirmed": confirmed,
+        "confirmed": [r for r in relations if r["confirmed"]],
         "others": [r for r in relations if not r["confirmed"]],
         "strict": sum(r["strict"] for r in relations),
     }

@@ -443,6 +443,19 @@ def test_what_y_says_beyond_x_stands_beside_the_plain_list(lists):
     assert "<script>3" not in beyond
 
 
+def test_the_list_beyond_the_echo_keeps_the_order_of_the_table(tmp_path):
+    """What is new leads it, and not what is strong."""
+    run = Run(tmp_path, dims=(4,), seeds=(1,), encoders=("topk",))
+    run.relate(confirmed=3, others=1, lists={"beyond": (2, 1)})
+    (path,) = tmp_path.rglob("relations.parquet")
+    table = pd.read_parquet(path)
+    table.loc[table["relation"] == 6, "r"] = 0.6  # stronger than the one before it
+    table.to_parquet(path)
+    text = Parsed(run.page()).text
+    beyond = text[text.index("Beyond the echo") : text.index("What was tested, and what")]
+    assert beyond.index("<script>5") < beyond.index("<script>6")
+
+
 def test_phrases_are_answered_in_the_order_asked_whatever_the_answer(lists):
     start = lists.parsed.text[: lists.parsed.text.index("How sure")]
     told = start[start.index("The phrases that were asked for") :]
